@@ -1,0 +1,170 @@
+"""`details.json`: what a report and a verification need beside the record.
+
+`audit.json` is a public interface with few fields. Everything else that the report shows (what the
+model is for, the contract, curves, shapes, the policy in force, …) stands in `details.json`, which
+names the digest of its `audit.json`. Keys are always there; what is absent is empty or null.
+
+    format, record                     1, sha256 of the bytes of audit.json
+    solution, bundle, files, outputs   from the manifest: who made what, and whose data it shows
+    contract                           targets, decision, fields with bounds, reasons and purposes
+    split, training, privacy           how it was trained; the history of losses if not private
+    evidence                           form, part, rows, units, attributes, names of tables
+    policy                             with every rule in force, those of plugin checks included
+    checks                             what became of each plugin check
+    curves                             of each probability: calibration, roc, histogram
+    groups                             counts of each group: outcomes, decisions, confusion
+    shapes, reasons, attributions, additivity, distribution, encoding, membership
+    producer_tables                    small tables of plugins, as they are
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from verticals.bundle import Bundle
+from verticals.contract.model import DataContract, Field
+from verticals.errors import AuditError, DataError
+from verticals.evidence import Evidence
+from verticals.files import write_file
+from verticals.strictjson import parse_json, plain, sha256
+from verticals_compliance.audit import MAX_BYTES, Audit, record_bytes
+from verticals_compliance.curves import curves, group_counts
+from verticals_compliance.policy import Policy, from_json
+from verticals_compliance.summaries import (
+    additivity,
+    attributions,
+    distribution,
+    encoding,
+    history,
+    membership,
+    producer_tables,
+    reasons,
+    shapes,
+)
+
+DETAILS = "details.json"
+FORMAT = 1
+
+
+def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
+    """Return the content of `details.json` for an audit."""
+    contract, tables = bundle.contract, evidence.tables
+    manifest, info = bundle.manifest, evidence.info
+    level = done.policy.level
+    found = {
+        "format": FORMAT,
+        "record": sha256(record_bytes(done.record)),
+        "solution": dict(bundle.solution),
+        "bundle": {
+            "digest": bundle.digest,
+            "trained_at": bundle.trained_at,
+            "signed_by": bundle.verification.signed_by,
+        },
+        "files": [asdict(entry) for entry in bundle.files],
+        "outputs": [asdict(output) for output in info.outputs],
+        "contract": _contract(contract),
+        "split": manifest.split,
+        "training": {"settings": manifest.training, "history": history(tables)},
+        "privacy": bundle.privacy,
+        "evidence": {
+            "digest": evidence.digest,
+            "form": info.form,
+            "bundle": info.bundle,
+            "part": info.part,
+            "rows": info.rows,
+            "units": info.units,
+            "origin": info.origin,
+            "min_cell": info.min_cell,
+            "noise_epsilon": info.noise_epsilon,
+            "fingerprint": info.fingerprint,
+            "decision": info.decision,
+            "tables": list(tables),
+            "attributes": [
+                {**asdict(item), "groups": list(item.groups)} for item in info.attributes
+            ],
+        },
+        "policy": {**done.policy.to_json(), "digest": done.policy.digest},
+        "checks": [asdict(outcome) for outcome in done.checks.outcomes],
+        "curves": curves(done.predictions, level),
+        "groups": group_counts(evidence, done.predictions),
+        "shapes": shapes(tables, contract),
+        "reasons": reasons(tables),
+        "attributions": attributions(tables, level),
+        "additivity": additivity(tables),
+        "distribution": distribution(tables, contract),
+        "encoding": encoding(tables),
+        "membership": membership(tables),
+        "producer_tables": producer_tables(tables),
+    }
+    result: dict[str, Any] = plain(found, "details")
+    return result
+
+
+def write_details(folder: str | Path, details: Mapping[str, Any]) -> Path:
+    """Write `details.json` beside `audit.json`; raise `AuditError` if the system refuses."""
+    path = Path(folder) / DETAILS
+    text = json.dumps(details, indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        write_file(path, f"{text}\n".encode(), what=f"audit '{path}'")
+    except DataError as error:
+        raise AuditError(error.message, hint=error.hint) from error
+    return path
+
+
+def read_details(folder: str | Path) -> Mapping[str, Any]:
+    """Read `details.json`; raise `AuditError` if it is missing or of another `audit.json`."""
+    path, hint = Path(folder) / DETAILS, f"verticals audit BUNDLE --out {folder}"
+    try:
+        found = parse_json(path.read_bytes(), what=f"'{path}'", max_bytes=MAX_BYTES)
+        record = sha256((Path(folder) / "audit.json").read_bytes())
+    except OSError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        raise AuditError(f"'{error.filename}': {reason}", hint=hint) from error
+    except DataError as error:
+        raise AuditError(error.message, hint=hint) from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise AuditError(f"'{path}' is no details of format {FORMAT}", hint=hint)
+    if found.get("record") != record:
+        raise AuditError(
+            f"'{path}' belongs to another audit.json: {found.get('record')}, not {record}",
+            hint=hint,
+        )
+    return found
+
+
+def policy_in_force(details: Mapping[str, Any]) -> Policy:
+    """Return the policy that an audit was made under, rules of plugin checks included."""
+    return from_json({key: value for key, value in details["policy"].items() if key != "digest"})
+
+
+def _contract(contract: DataContract) -> dict[str, Any]:
+    decision = contract.decision
+    return {
+        **{
+            key: getattr(contract, key)
+            for key in ("name", "solution", "description", "source", "licence")
+        },
+        **{key: getattr(contract, key) for key in ("id", "group", "time")},
+        "targets": [asdict(target) for target in contract.targets],
+        "decision": None if decision is None else asdict(decision),
+        "fields": [_field(item) for item in contract.fields],
+    }
+
+
+def _field(item: Field) -> dict[str, Any]:
+    labels = item.category_labels or item.values
+    texts = ("name", "role", "kind", "also_feature", "is_input", "column", "bounds", "scale")
+    rest = ("bins", "bands", "missing", "unit", "monotone", "purpose", "reason", "drafted", "reads")
+    return {
+        **{key: getattr(item, key) for key in (*texts, *rest)},
+        "label": item.title,
+        "columns": max(1, len(item.columns)),
+        "values": [
+            {"value": value, "label": label}
+            for value, label in zip(item.values, labels, strict=True)
+        ],
+    }

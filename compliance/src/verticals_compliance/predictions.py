@@ -1,0 +1,176 @@
+"""What was predicted and what happened, one value per target, read from the evidence once.
+
+Performance and fairness both start here, so that they speak of the same rows and the same
+favourable outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from verticals.contract.model import DataContract, Target
+from verticals.errors import AuditError
+from verticals.evidence import EvidenceInfo, OutputInfo
+from verticals.table import Array, Table
+
+NO_DECISION = "no decision is declared"
+MOST_PROBABLE = "the most probable value"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Hold the predictions and outcomes of one target, row by row; NaN where not known.
+
+    `score` is the probability of the positive value (binary), the value itself (numeric) or the
+    expected level (ordinal). `outcome` is 1.0 for the positive value, else a code into `values`,
+    else the value. `choice` is what was decided or found most probable, coded as the outcome.
+    `probabilities` (rows, values) are there for several classes. `units` is None where every row
+    is a person of its own.
+    """
+
+    output: str
+    target: Target
+    score: Array | None
+    outcome: Array
+    choice: Array | None
+    probabilities: Array | None
+    units: Array | None
+    favourable: float | None  # the coded outcome that is favourable
+    favourable_words: str
+    decision_words: str
+    cut: float | None = None
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return int(self.outcome.size)
+
+    def take(self, rows: Array) -> Predictions:
+        """Return the rows that a boolean mask selects."""
+        return Predictions(
+            **{
+                **self.__dict__,
+                "score": _taken(self.score, rows),
+                "outcome": self.outcome[rows],
+                "choice": _taken(self.choice, rows),
+                "probabilities": _taken(self.probabilities, rows),
+                "units": _taken(self.units, rows),
+            }
+        )
+
+
+def read_predictions(
+    scores: Table, info: EvidenceInfo, contract: DataContract
+) -> tuple[Predictions, ...]:
+    """Return the predictions of every target that has an output in `scores`, in contract order.
+
+    Raises `AuditError` if an output that the evidence declares is no column of numbers.
+    """
+    units = scores.get("unit")
+    if units is not None and np.unique(units).size == scores.rows:
+        units = None
+    found = []
+    for target in contract.targets:
+        outputs = [item for item in info.outputs if item.target == target.name]
+        columns = {
+            item.name: _numbers(scores, item.name) for item in outputs if item.name in scores
+        }
+        if columns:
+            found.append(_one(target, outputs, columns, scores, info, units))
+    return tuple(item for item in found if item is not None)
+
+
+def _one(
+    target: Target,
+    outputs: list[OutputInfo],
+    columns: Mapping[str, Array],
+    scores: Table,
+    info: EvidenceInfo,
+    units: Array | None,
+) -> Predictions | None:
+    name = f"target:{target.name}"
+    outcome = _numbers(scores, name) if name in scores else np.full(scores.rows, np.nan)
+    score = choice = probabilities = None
+    words, cut, output = NO_DECISION, None, target.name
+    if target.kind == "binary":
+        output = next(
+            (o.name for o in outputs if o.kind == "probability" and o.name in columns), ""
+        )
+        if not output:
+            return None
+        score = columns[output]
+        if info.decision.get("target") == target.name and "decision" in scores:
+            choice = _numbers(scores, "decision")
+            words = str(info.decision.get("rule") or "as recorded in the evidence")
+            cut = info.decision.get("cut")
+    else:
+        plain = [o.name for o in outputs if not o.value and o.name in columns]
+        score = columns[plain[0]] if plain and target.kind in ("numeric", "ordinal") else None
+        output = plain[0] if plain else target.name
+        probabilities = _probabilities(target, outputs, columns)
+        if probabilities is not None:
+            choice, words = _most_probable(probabilities), MOST_PROBABLE
+    favourable, said = _favourable(target)
+    return Predictions(
+        output=output,
+        target=target,
+        score=score,
+        outcome=outcome,
+        choice=choice,
+        probabilities=probabilities,
+        units=units,
+        favourable=favourable,
+        favourable_words=said,
+        decision_words=words,
+        cut=cut,
+    )
+
+
+def _favourable(target: Target) -> tuple[float | None, str]:
+    """Return the code of the favourable outcome, and the words that name it."""
+    if target.kind == "numeric":
+        return None, f"none: {target.title} is a number"
+    if target.kind == "binary":
+        if target.favourable and target.favourable != target.positive:
+            return 0.0, f"{target.title} = {target.favourable}"
+        said = f"{target.title} = {target.positive}"
+        return 1.0, said if target.favourable else f"{said} (no favourable value is declared)"
+    if target.favourable in target.values:
+        code = float(target.values.index(target.favourable))
+        return code, f"{target.title} = {target.favourable}"
+    return None, "none is declared"
+
+
+def _probabilities(
+    target: Target, outputs: list[OutputInfo], columns: Mapping[str, Array]
+) -> Array | None:
+    """Return (rows, values) in the order of the contract, or None unless every value has one."""
+    by_value = {item.value: item.name for item in outputs if item.kind == "probability"}
+    names = [by_value.get(value, "") for value in target.values]
+    if not names or any(name not in columns for name in names):
+        return None
+    return np.stack([columns[name] for name in names], axis=1)
+
+
+def _most_probable(probabilities: Array) -> Array:
+    known = ~np.isnan(probabilities).any(axis=1)
+    choice = np.full(probabilities.shape[0], np.nan)
+    choice[known] = probabilities[known].argmax(axis=1)
+    return choice
+
+
+def _numbers(scores: Table, name: str) -> Array:
+    column = scores[name]
+    if column.ndim != 1 or column.dtype.kind not in "fiub":
+        raise AuditError(
+            f"evidence table 'scores': column {name!r} has type {column.dtype}, expected numbers",
+            hint="record the evidence again with `verticals evidence`",
+        )
+    return column.astype(np.float64)
+
+
+def _taken(column: Array | None, rows: Array) -> Array | None:
+    return None if column is None else column[rows]

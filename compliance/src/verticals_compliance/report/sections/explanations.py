@@ -1,0 +1,338 @@
+"""Show what the model goes by: importance, shape of each field's effect, reasons, self-checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from verticals_compliance.report.numbers import (
+    count,
+    decimal,
+    finite,
+    interval,
+    percent,
+    significant,
+)
+from verticals_compliance.report.phrases import level
+from verticals_compliance.report.record import Json, Record, word
+from verticals_compliance.report.tree import (
+    Axis,
+    Block,
+    Bullets,
+    Chart,
+    Dot,
+    DotChart,
+    Figure,
+    Line,
+    LineChart,
+    Note,
+    Row,
+    Section,
+    Spans,
+    Table,
+    cell,
+    columns,
+    mark,
+    number,
+    paragraph,
+    say,
+)
+from verticals_compliance.report.words import joined, sentence
+
+_MOST = 20  # fields in a chart; the table has all
+
+
+def section(record: Record) -> Section:
+    """Return importance, shapes, reasons and the check that attributions add up."""
+    explanations = list(enumerate(record.many("explanations")))
+    if not explanations and not record.listed("shapes"):
+        told = paragraph("The record holds no explanation of the model.")
+        return Section(id="explanations", title="Explanations", blocks=(told,))
+    blocks: list[Block] = [
+        paragraph(
+            "An attribution says by how much a field moved one score up or down, in log-odds, "
+            "against the declared background. It describes the model, not the world: it does not "
+            "say that a field causes the outcome."
+        )
+    ]
+    if explanations:
+        blocks.append(Bullets(items=tuple(_additive(record, at, i) for at, i in explanations)))
+    for at, item in explanations:
+        blocks += _importance(record, at, item)
+    inner = [_shapes(record), _reasons(record)]
+    kept = tuple(part for part in inner if part is not None)
+    return Section(id="explanations", title="Explanations", blocks=tuple(blocks), sections=kept)
+
+
+def _additive(record: Record, at: int, item: Json) -> Spans:
+    error = finite(item.get("additivity_error"))
+    method = item.get("method") or "method not recorded"
+    told = [f"Output {word(item, 'output')}: {method}. "]
+    if error is None:
+        return say(*told, "Whether the attributions add up to the score was not measured.")
+    extra = next(
+        (a for a in record.listed("additivity") if a.get("output") == item.get("output")), {}
+    )
+    rows = f" over {count(extra['n'])} rows" if finite(extra.get("n")) is not None else ""
+    return say(
+        *told,
+        "Attributions and score differ by at most ",
+        number(significant(error, 2), f"/explanations/{at}"),
+        f" in log-odds{rows}; 0 is exact.",
+    )
+
+
+def _protected(record: Record) -> dict[str, bool]:
+    fields = record.detail("contract").get("fields") or ()
+    return {str(item.get("name")): item.get("role") == "protected" for item in fields}
+
+
+def _importance(record: Record, at: int, item: Json) -> Iterator[Figure]:
+    fields = item.get("global") or ()
+    if not fields:
+        return
+    guarded = _protected(record)
+    order = sorted(
+        range(len(fields)), key=lambda i: (-(finite(fields[i].get("mean_abs")) or 0.0), i)
+    )
+    dots = []
+    for index in order[:_MOST]:
+        field = fields[index]
+        known = guarded.get(str(field.get("field")), False)
+        label = record.label(word(field, "field"))
+        dots.append(
+            Dot(
+                label=f"{label} (protected)" if known else label,
+                estimate=finite(field.get("mean_abs")),
+                lower=finite(field.get("lower")),
+                upper=finite(field.get("upper")),
+                text=decimal(field.get("mean_abs")),
+                emphasis=known,
+            )
+        )
+    chart = DotChart(
+        title="Mean size of the attribution, in log-odds",
+        description="; ".join(f"{dot.label}: {dot.text}" for dot in dots) + ".",
+        axis=Axis(label="mean absolute attribution (log-odds)", low=0.0),
+        dots=tuple(dots),
+        bars=True,
+    )
+    rows = []
+    for index in order:
+        source = f"/explanations/{at}/global/{index}"
+        field = fields[index]
+        cells = (
+            cell(record.label(word(field, "field"))),
+            cell(decimal(field.get("mean_abs"))),
+            cell(interval(field.get("lower"), field.get("upper"))),
+            cell(mark(source)),
+        )
+        rows.append(Row(cells=cells, source=source))
+    table = Table(
+        id=f"importance-numbers-{at}",
+        caption="Mean absolute attribution by field",
+        columns=columns("Field", "#Log-odds", f"#{level(record)} interval", "Record"),
+        rows=tuple(rows),
+    )
+    more = f"; the {_MOST} largest of {len(fields)}" if len(fields) > _MOST else ""
+    caption = f"Which fields move the scores, output {word(item, 'output')}{more}"
+    yield Figure(id=f"importance-{at}", caption=caption, charts=(chart,), table=table)
+
+
+def _shapes(record: Record) -> Section | None:
+    shapes = [(at, s) for at, s in enumerate(record.listed("shapes")) if s.get("points")]
+    if not shapes:
+        return None
+    parts: list[Block] = [
+        paragraph(
+            "The model is a sum: each field adds its own curve, and nothing else. Up means that "
+            "the score rises. The curves come from the model's weights and the declared ranges, "
+            "not from anybody's data. All charts share one scale."
+        )
+    ]
+    outputs = dict.fromkeys(word(shape, "output") for _, shape in shapes)
+    for number_of, output in enumerate(outputs):
+        mine = [(at, s) for at, s in shapes if word(s, "output") == output]
+        parts.append(_shape_figure(record, mine, output, number_of))
+    return Section(id="shapes", title="The effect of each field", blocks=tuple(parts))
+
+
+def _shape_figure(
+    record: Record, mine: Sequence[tuple[int, Json]], output: str, number_of: int
+) -> Figure:
+    values = [
+        value
+        for _, shape in mine
+        for point in shape["points"]
+        if (value := finite(point.get("contribution"))) is not None
+    ]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    pad = 0.05 * (high - low) or 0.1
+    charts = tuple(
+        _shape(record, shape, min(low, 0.0) - pad, max(high, 0.0) + pad) for _, shape in mine
+    )
+    rows = tuple(
+        Row(
+            cells=(
+                cell(str(shape.get("label") or word(shape, "field"))),
+                cell(_point(point, shape)),
+                cell(decimal(point.get("contribution"))),
+            ),
+            source=f"details:/shapes/{at}/points/{index}",
+        )
+        for at, shape in mine
+        for index, point in enumerate(shape["points"])
+    )
+    table = Table(
+        id=f"shape-numbers-{number_of}",
+        caption="Contribution to the score, in log-odds, by field and value",
+        columns=columns("Field", "#Value", "#Log-odds"),
+        rows=rows,
+    )
+    return Figure(
+        id=f"shape-figure-{number_of}",
+        caption=f"What each field adds to the score, in log-odds, output {output}",
+        charts=charts,
+        table=table,
+        small=True,
+    )
+
+
+def _point(point: Json, shape: Json) -> str:
+    if point.get("text"):
+        return str(point["text"])
+    unit = f" {shape['unit']}" if shape.get("unit") else ""
+    return significant(point.get("x")) + unit
+
+
+def _shape(record: Record, shape: Json, low: float, high: float) -> Chart:
+    title = str(shape.get("label") or word(shape, "field"))
+    points = shape["points"]
+    numeric = [p for p in points if finite(p.get("x")) is not None]
+    named = [p for p in points if finite(p.get("x")) is None]
+    known = [value for p in points if (value := finite(p.get("contribution"))) is not None]
+    about = (
+        f"Between {decimal(min(known))} and {decimal(max(known))} log-odds."
+        if known
+        else "Nothing measurable."
+    )
+    if len(numeric) >= 2:
+        return _curve(record, shape, (title, about), numeric, named, (low, high))
+    dots = tuple(
+        Dot(
+            label=str(p.get("text") or significant(p.get("x"))),
+            estimate=finite(p.get("contribution")),
+            text=decimal(p.get("contribution"), 2),
+        )
+        for p in [*numeric, *named]
+    )
+    axis = Axis(label="log-odds", low=low, high=high)
+    return DotChart(title=title, description=about, axis=axis, dots=dots, bars=True)
+
+
+def _curve(
+    record: Record,
+    shape: Json,
+    words: tuple[str, str],
+    points: Sequence[Json],
+    named: Sequence[Json],
+    ends: tuple[float, float],
+) -> LineChart:
+    title, about = words
+    known = sorted(
+        (float(p["x"]), float(p["contribution"]))
+        for p in points
+        if finite(p.get("contribution")) is not None
+    )
+    fields = record.detail("contract").get("fields") or ()
+    field: Json = next((f for f in fields if f.get("name") == shape.get("field")), {})
+    log = field.get("scale") == "log" and bool(known) and known[0][0] > 0
+    unit = str(shape.get("unit") or field.get("unit") or "value")
+    unit += " (log scale)" if log else ""
+    rest = [f"{p.get('text') or 'other'} {decimal(p.get('contribution'), 2)}" for p in named]
+    return LineChart(
+        title=title,
+        description=about,
+        x=Axis(
+            label=f"{unit}; {', '.join(rest)}" if rest else unit,
+            low=known[0][0] if known else None,
+            high=known[-1][0] if known else None,
+            style="count",
+            log=log,
+        ),
+        y=Axis(label="log-odds", low=ends[0], high=ends[1]),
+        lines=(Line(label=title, x=tuple(x for x, _ in known), y=tuple(y for _, y in known)),),
+        zero=True,
+    )
+
+
+def _reasons(record: Record) -> Section | None:
+    reasons = record.detail("reasons")
+    fields = reasons.get("fields") or ()
+    if not fields:
+        return None
+    adverse = finite(reasons.get("adverse"))
+    told = f"{count(adverse)} adverse decisions were given reasons: " if adverse is not None else ""
+    said = f"{told}the fields that pushed the score towards the adverse outcome, most first"
+    guarded = [_named(field) for field in fields if field.get("protected") and field.get("count")]
+    notes = []
+    if guarded:
+        text = f"{joined(guarded)} stood among them. A notice is refused where that is so."
+        title = "A protected field among the reasons"
+        notes = [Note(title=title, blocks=(paragraph(text),), kind="warning")]
+    figure = Figure(
+        id="reason-figure",
+        caption="Reasons given for adverse decisions",
+        charts=(_reason_chart(fields[:_MOST], adverse),),
+        table=_reason_table(fields, adverse),
+    )
+    blocks: tuple[Block, ...] = (paragraph(sentence(said)), *notes, figure)
+    return Section(id="reasons", title="Reasons given to people", blocks=blocks)
+
+
+def _named(field: Json) -> str:
+    label = str(field.get("label") or word(field, "field"))
+    return f"{label} (protected)" if field.get("protected") else label
+
+
+def _times(field: Json, adverse: float | None) -> float | None:
+    times = finite(field.get("count"))
+    return times / adverse if times is not None and adverse else None
+
+
+def _reason_chart(fields: Sequence[Json], adverse: float | None) -> DotChart:
+    dots = tuple(
+        Dot(
+            label=_named(field),
+            estimate=_times(field, adverse),
+            text=percent(_times(field, adverse)),
+            emphasis=bool(field.get("protected")),
+        )
+        for field in fields
+    )
+    return DotChart(
+        title="Share of adverse decisions that name the field as a principal reason",
+        description="; ".join(f"{dot.label}: {dot.text}" for dot in dots) + ".",
+        axis=Axis(label="share of adverse decisions", low=0.0, high=1.0, style="percent"),
+        dots=dots,
+        bars=True,
+    )
+
+
+def _reason_table(fields: Sequence[Json], adverse: float | None) -> Table:
+    rows = []
+    for at, field in enumerate(fields):
+        ranks = field.get("ranks") or ()
+        first = sum(item.get("count") or 0 for item in ranks if item.get("rank") == 1)
+        cells = (
+            cell(_named(field)),
+            cell(count(field.get("count"))),
+            cell(percent(_times(field, adverse))),
+            cell(count(first)),
+        )
+        rows.append(Row(cells=cells, source=f"details:/reasons/fields/{at}"))
+    return Table(
+        id="reason-numbers",
+        caption="Principal reasons of adverse decisions",
+        columns=columns("Field", "#Times named", "#Share of decisions", "#Times named first"),
+        rows=tuple(rows),
+    )

@@ -1,0 +1,330 @@
+"""Say what privacy was promised, what that means for one person, and what an attack achieved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from verticals_compliance.report.numbers import (
+    count,
+    decimal,
+    finite,
+    interval,
+    percent,
+    significant,
+)
+from verticals_compliance.report.phrases import level
+from verticals_compliance.report.record import Json, Record, word
+from verticals_compliance.report.tree import (
+    Axis,
+    Block,
+    Bullets,
+    Definitions,
+    Figure,
+    Line,
+    LineChart,
+    Note,
+    Row,
+    Section,
+    Spans,
+    Table,
+    cell,
+    code,
+    columns,
+    number,
+    paragraph,
+    say,
+)
+from verticals_compliance.report.words import plural, sentence
+
+
+def ceiling(false_alarms: float, epsilon: float, delta: float) -> float:
+    """Return the largest share of members that any attack can find, at a share of false alarms.
+
+    For (ε, δ)-differential privacy and every test of "was this unit in the training data?":
+    power ≤ min(e^ε·α + δ, 1 − e^−ε·(1 − δ − α)), between 0 and 1 (Wasserman and Zhou 2010;
+    Kairouz, Oh and Viswanath 2015). Both bounds hold at once; the smaller one is the ceiling.
+
+    >>> round(ceiling(0.05, 1.0, 0.0), 4)
+    0.1359
+    """
+    first = math.exp(min(epsilon, 700.0)) * false_alarms + delta
+    second = 1 - math.exp(-epsilon) * (1 - delta - false_alarms)
+    return max(0.0, min(1.0, first, second))
+
+
+def section(record: Record) -> Section:
+    """Return the promise in plain words, the files and whose data they show, the attack."""
+    privacy, whole = record.one("privacy"), record.detail("privacy")
+    epsilon = finite(privacy.get("epsilon"))
+    blocks: list[Block] = []
+    if epsilon is None:
+        blocks += _none(privacy)
+    else:
+        delta = finite(privacy.get("delta")) or 0.0
+        blocks += _promise(record, privacy, whole, epsilon, delta)
+    inner = [_files(record), _attack(record, privacy, epsilon)]
+    kept = tuple(item for item in inner if item is not None)
+    return Section(id="privacy", title="Privacy", blocks=tuple(blocks), sections=kept)
+
+
+def _none(privacy: Json) -> Iterator[Block]:
+    yield paragraph(
+        "The record states no differential privacy for this model. Nothing limits what the "
+        "model, or the files released with it, may reveal about a single person in the training "
+        "data.",
+        style="lead",
+    )
+    if privacy.get("statement"):
+        yield paragraph(sentence(str(privacy["statement"])))
+
+
+def _unit(record: Record, privacy: Json) -> str:
+    if privacy.get("unit") == "group":
+        column = record.detail("contract").get("group")
+        return f"all rows that share one value of “{column}”" if column else "all rows of one group"
+    return "one row of the training data"
+
+
+def _promise(
+    record: Record, privacy: Json, whole: Json, epsilon: float, delta: float
+) -> Iterator[Block]:
+    unit = _unit(record, privacy)
+    budget = number(f"ε = {significant(epsilon)} and δ = {significant(delta, 2)}", "/privacy")
+    yield paragraph(
+        "The model was trained under differential privacy with ",
+        budget,
+        f". The promise is made for {unit}.",
+        style="lead",
+    )
+    yield paragraph(
+        "Think of someone who sees the released model, knows everything else in the data, and "
+        f"tries to tell whether {unit} was used in training. The promise bounds every such "
+        "attempt, whatever its method. These are ceilings that follow from ε and δ, not what any "
+        "attempt achieved:"
+    )
+    yield Bullets(items=tuple(_bounds(epsilon, delta)))
+    if privacy.get("unit") == "row":
+        yield paragraph(
+            "A row is a person only if nobody has more than one row. Where someone has k rows, "
+            "the promise for the person is weaker: k times the ε, with a larger δ."
+        )
+    yield Definitions(entries=tuple(_entries(privacy, whole)))
+    yield from _statements(privacy, whole)
+    if whole.get("noise_seed") is not None:
+        told = "The noise was drawn from a known seed, as in a test. No ε holds for this model."
+        yield Note(title="The promise is void", blocks=(paragraph(told),), kind="warning")
+
+
+def _bounds(epsilon: float, delta: float) -> Iterator[Spans]:
+    for alarms in (0.01, 0.05):
+        most = ceiling(alarms, epsilon, delta)
+        yield say(
+            f"If the attempt wrongly accuses at most {percent(alarms, 0)} of those who were not "
+            "in the data, it finds at most ",
+            number(percent(most), "/privacy/epsilon"),
+            " of those who were.",
+        )
+    odds = math.exp(min(epsilon, 700.0))
+    both = (odds + delta) / (1 + odds)
+    yield say(
+        "If being in the data or not is as likely as a coin toss, the attempt is right in at most ",
+        number(percent(min(1.0, both)), "/privacy/epsilon"),
+        " of cases; guessing is right in 50%.",
+    )
+    yield say(
+        "Any result of the training is at most ",
+        number(f"{significant(odds)} times", "/privacy/epsilon"),
+        " as likely with that data as without it, apart from a probability of "
+        f"{significant(delta, 2)}.",
+    )
+
+
+def _entries(privacy: Json, whole: Json) -> Iterator[tuple[str, Spans]]:
+    named = (
+        ("ε (epsilon)", significant(privacy.get("epsilon"), 4)),
+        ("δ (delta)", significant(privacy.get("delta"), 2)),
+        ("Accountant", str(privacy.get("accountant") or "not recorded")),
+    )
+    for term, value in named:
+        yield term, say(value)
+    rest = (
+        ("units", "Units in training", count),
+        ("sampling_rate", "Sampling rate", significant),
+        ("steps", "Steps, fixed beforehand", count),
+        ("noise_multiplier", "Noise multiplier", significant),
+        ("max_grad_norm", "Clipping norm", significant),
+    )
+    for key, term, written in rest:
+        if finite(whole.get(key)) is not None:
+            yield term, say(number(written(whole[key]), f"details:/privacy/{key}"))
+    version = whole.get("opacus_version") or whole.get("opacus")
+    if version:
+        yield "Library", say(f"opacus {version}")
+
+
+def _statements(privacy: Json, whole: Json) -> Iterator[Block]:
+    statement = whole.get("statement") or privacy.get("statement")
+    if isinstance(statement, Mapping):
+        names = (
+            ("covers", "What the promise covers"),
+            ("does_not_cover", "What it does not cover"),
+        )
+        for key, title in names:
+            said = statement.get(key)
+            if said:
+                lines = said if isinstance(said, list) else [said]
+                items = Bullets(items=tuple(say(sentence(str(line))) for line in lines))
+                yield Note(title=title, blocks=(items,))
+    elif statement:
+        yield Note(title="As recorded in the bundle", blocks=(paragraph(sentence(str(statement))),))
+    standing = (
+        "What is true of a whole group of people: the model may still learn, and tell, that "
+        "people like you tend to do so and so.",
+        "The scores and reasons that the model gives about a person who is scored, and any data "
+        "kept outside the bundle, the evidence for this audit among them.",
+        "Further releases from the same rows: each adds to what can be learnt.",
+    )
+    yield Note(
+        title="What no such promise covers",
+        blocks=(Bullets(items=tuple(say(line) for line in standing)),),
+    )
+
+
+def _files(record: Record) -> Section | None:
+    files = record.listed("files")
+    if not files:
+        return None
+    rows = tuple(
+        Row(
+            cells=(
+                cell(code(word(item, "name"))),
+                cell(str(item.get("shows") or "not recorded")),
+                cell(_epsilon(item.get("epsilon"))),
+                cell(count(item.get("size"))),
+            ),
+            source=f"details:/files/{at}",
+        )
+        for at, item in enumerate(files)
+    )
+    table = Table(
+        id="bundle-files",
+        caption="Files of the bundle, whose data each shows, and at which ε",
+        columns=columns("File", "Shows", "ε", "#Bytes"),
+        rows=rows,
+        note="ε 0: the file shows no data of anybody. No limit: the file shows those rows without "
+        "differential privacy.",
+    )
+    return Section(id="files", title="Which files show whose data", blocks=(table,))
+
+
+def _epsilon(value: object) -> str:
+    if value == "infinite":
+        return "no limit (∞)"
+    return significant(value) if finite(value) is not None else "not recorded"
+
+
+def _attack(record: Record, privacy: Json, epsilon: float | None) -> Section | None:
+    attack = privacy.get("attack")
+    if not attack:
+        return None
+    place = "/privacy/attack"
+    promise = None if epsilon is None else (epsilon, finite(privacy.get("delta")) or 0.0)
+    sure = level(record)
+    auc = finite(attack.get("auc"))
+    told: Spans = say(
+        f"As a test, an attack ({attack.get('method') or 'method not recorded'}) tried to tell ",
+        plural(int(finite(attack.get("members")) or 0), "row of the training data", _MANY),
+        f" from {count(attack.get('others'))} that were held out. ",
+    )
+    found: Spans = ()
+    if auc is not None:
+        spread = interval(attack.get("auc_lower"), attack.get("auc_upper"))
+        found = say(
+            "It ranked a training row above a held-out row in ",
+            number(percent(auc), place),
+            f" of pairs (AUC {decimal(auc)}, {sure} interval {spread}); guessing gives 50%.",
+        )
+    blocks: list[Block] = [paragraph(*told, *found), *_power(attack, sure, promise)]
+    blocks += _roc(record, promise)
+    blocks.append(
+        paragraph(
+            "One attack that finds little does not show that every attack would: the promise "
+            "above, where there is one, is what bounds them all.",
+            style="small",
+        )
+    )
+    return Section(id="attack", title="What an attack achieved", blocks=tuple(blocks))
+
+
+_MANY = "rows of the training data"
+
+
+def _power(attack: Json, sure: str, promise: tuple[float, float] | None) -> Iterator[Block]:
+    power, alarms = finite(attack.get("tpr")), finite(attack.get("fpr"))
+    if power is None or alarms is None:
+        return
+    spread = interval(attack.get("tpr_lower"), attack.get("tpr_upper"), "percent")
+    said = (
+        f"At {percent(alarms)} false alarms it found ",
+        number(percent(power), "/privacy/attack"),
+        f" of the training rows ({sure} interval {spread}).",
+    )
+    yield paragraph(*said, _against(attack, alarms, promise))
+
+
+def _against(attack: Json, alarms: float, promise: tuple[float, float] | None) -> str:
+    """Hold the attack against the promise, at its own share of false alarms."""
+    if promise is None:
+        return ""
+    most = ceiling(alarms, *promise)
+    least = finite(attack.get("tpr_lower"))
+    told = f" The promise allows at most {percent(most)} there."
+    if attack.get("consistent") is False or (least is not None and least > most):
+        return (
+            f"{told} The attack exceeds it: promise and measurement contradict each other, and a "
+            "person must find out why."
+        )
+    return f"{told} The attack stays within it."
+
+
+def _roc(record: Record, promise: tuple[float, float] | None) -> Iterator[Block]:
+    points = record.detail("membership").get("roc") or ()
+    pairs = [
+        (x, y)
+        for point in points
+        if (x := finite(point.get("fpr"))) is not None
+        and (y := finite(point.get("tpr"))) is not None
+    ]
+    if len(pairs) < 2:
+        return
+    lines = [Line(label="attack", x=tuple(x for x, _ in pairs), y=tuple(y for _, y in pairs))]
+    if promise is not None:
+        grid = tuple(at / 50 for at in range(51))
+        most = tuple(ceiling(x, *promise) for x in grid)
+        lines.append(Line(label="ceiling that ε and δ allow", x=grid, y=most))
+    chart = LineChart(
+        title="Training rows found, by share of false alarms",
+        description="The nearer the attack's line lies to guessing, the less it learnt."
+        + (" The ceiling is what no attack can exceed." if promise is not None else ""),
+        x=Axis(label="held-out rows wrongly accused", low=0, high=1, style="percent"),
+        y=Axis(label="training rows found", low=0, high=1, style="percent"),
+        lines=tuple(lines),
+        diagonal="guessing",
+    )
+    rows = tuple(
+        Row(cells=(cell(percent(x)), cell(percent(y))), source=f"details:/membership/roc/{at}")
+        for at, (x, y) in enumerate(pairs)
+    )
+    table = Table(
+        id="attack-roc-numbers",
+        caption="Course of the attack",
+        columns=columns("#Held-out rows wrongly accused", "#Training rows found"),
+        rows=rows,
+    )
+    yield Figure(
+        id="attack-roc",
+        caption="The attack against guessing and against the promise",
+        charts=(chart,),
+        table=table,
+    )

@@ -1,0 +1,166 @@
+"""Evidence tables as plain values for `details.json`: one function for each table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from verticals.contract.model import DataContract
+from verticals.table import Table
+from verticals_compliance.explanations import explanations
+from verticals_compliance.privacy import loss_histogram, roc
+
+MOST_ROWS = 200  # of a plugin's table that is shown whole
+
+Tables = Mapping[str, Table]
+
+
+def records(table: Table | None) -> list[dict[str, Any]]:
+    """Return the rows of a table as plain values; numbers that are not finite become None."""
+    if table is None:
+        return []
+    columns = {name: [_value(item) for item in table[name].tolist()] for name in table}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def history(tables: Tables) -> list[dict[str, Any]]:
+    """Return the losses of each epoch; empty under privacy, which looks at none."""
+    return records(tables.get("training"))
+
+
+def additivity(tables: Tables) -> list[dict[str, Any]]:
+    """Return by how much the attributions of each output fail to add up."""
+    return records(tables.get("additivity"))
+
+
+def encoding(tables: Tables) -> list[dict[str, Any]]:
+    """Return what was missing, outside the bounds or undeclared, by field and part."""
+    return records(tables.get("encoding"))
+
+
+def shapes(tables: Tables, contract: DataContract) -> list[dict[str, Any]]:
+    """Return the shape function of each field, in log-odds over the field's own scale."""
+    units = {item.name: item.unit for item in contract.fields}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in records(tables.get("shapes")):
+        key = (row["output"], row["field"])
+        shape = found.setdefault(
+            key,
+            {
+                "output": row["output"],
+                "field": row["field"],
+                "label": row["label"],
+                "unit": units.get(row["field"], ""),
+                "points": [],
+            },
+        )
+        shape["points"].append({name: row[name] for name in ("x", "text", "contribution")})
+    return list(found.values())
+
+
+def reasons(tables: Tables) -> dict[str, Any]:
+    """Return how often each field was a principal reason, most frequent first."""
+    found: dict[str, dict[str, Any]] = {}
+    first = 0
+    for row in records(tables.get("reasons")):
+        field = found.setdefault(
+            row["field"],
+            {
+                "field": row["field"],
+                "label": row["label"],
+                "protected": bool(row["protected"]),
+                "count": 0,
+                "ranks": [],
+            },
+        )
+        field["count"] += row["count"]
+        field["ranks"].append({"rank": row["rank"], "count": row["count"]})
+        first += row["count"] if row["rank"] == 1 else 0
+    ordered = sorted(found.values(), key=lambda item: (-item["count"], item["field"]))
+    return {"adverse": first if "reasons" in tables else None, "fields": ordered}
+
+
+def attributions(tables: Tables, level: float) -> list[dict[str, Any]]:
+    """Return the mean |attribution| of each field with its label, as the record has it."""
+    said = {(row["output"], row["field"]): row for row in records(tables.get("attributions"))}
+    return [
+        {
+            "output": explained.output,
+            "field": item.field,
+            "label": said[explained.output, item.field]["label"],
+            "protected": bool(said[explained.output, item.field]["protected"]),
+            "n": said[explained.output, item.field]["n"],
+            "mean_abs": item.mean_abs,
+            "lower": item.lower,
+            "upper": item.upper,
+        }
+        for explained in explanations(tables, level)
+        for item in explained.fields
+    ]
+
+
+def distribution(tables: Tables, contract: DataContract) -> list[dict[str, Any]]:
+    """Return each field's distribution in the training and the audited part, and its PSI."""
+    labels = {item.name: item.title for item in contract.fields}
+    found: dict[str, dict[str, Any]] = {}
+    for row in records(tables.get("distribution")):
+        field = found.setdefault(
+            row["field"],
+            {"field": row["field"], "label": labels.get(row["field"], row["field"]), "bins": []},
+        )
+        field["bins"].append({name: row[name] for name in ("label", "train", "audited")})
+    for field in found.values():
+        field["psi"] = _psi(field["bins"])
+    return list(found.values())
+
+
+def membership(tables: Tables) -> dict[str, Any] | None:
+    """Return the loss histograms and the ROC curve of the membership attack."""
+    table = tables.get("membership")
+    if table is None or not table.rows:
+        return None
+    found = loss_histogram(table)
+    points = roc(found)
+    return {
+        "bins": [
+            {"lower": float(low), "upper": float(high), "members": int(ours), "others": int(others)}
+            for low, high, ours, others in zip(
+                found.lower, found.upper, found.members, found.others, strict=True
+            )
+        ],
+        "roc": []
+        if points is None
+        else [
+            {"fpr": 0.0, "tpr": 0.0},
+            *({"fpr": float(x), "tpr": float(y)} for x, y in zip(*points, strict=True)),
+        ],
+    }
+
+
+def producer_tables(tables: Tables) -> dict[str, Any]:
+    """Return small tables of plugins whole; they are named `<plugin>.<name>`."""
+    found = {}
+    for name in sorted(tables):
+        table = tables[name] if "." in name else None
+        if table is None or table.rows > MOST_ROWS or any(c.ndim > 1 for c in table.values()):
+            continue
+        rows = records(table)
+        found[name] = {"columns": list(table), "rows": [list(row.values()) for row in rows]}
+    return found
+
+
+def _psi(bins: list[dict[str, Any]]) -> float | None:
+    counts = [[row[part] for row in bins] for part in ("train", "audited")]
+    if any(value is None or value < 0 for part in counts for value in part):
+        return None
+    from verticals.metrics import psi
+
+    value = float(psi(np.array(counts[0], dtype=float), np.array(counts[1], dtype=float)))
+    return value if math.isfinite(value) else None
+
+
+def _value(item: Any) -> Any:
+    return None if isinstance(item, float) and not math.isfinite(item) else item

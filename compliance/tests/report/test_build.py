@@ -1,0 +1,361 @@
+"""What a report says, and that each sentence can be defended from the record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from verticals.errors import AuditError
+from verticals_compliance.report import build, read_record
+from verticals_compliance.report.numbers import show
+from verticals_compliance.report.phrases import why
+from verticals_compliance.report.sections.privacy import ceiling
+from verticals_compliance.report.tree import Bullets, Figure, Row, Span, Table, Tally, walk
+
+
+def every(node, kind):
+    """Yield every node of a kind in a tree."""
+    if isinstance(node, kind):
+        yield node
+    if dataclasses.is_dataclass(node):
+        for item in dataclasses.fields(node):
+            yield from every(getattr(node, item.name), kind)
+    elif isinstance(node, tuple):
+        for item in node:
+            yield from every(item, kind)
+
+
+def part(document, name):
+    return next(section for section in walk(document.sections) if section.id == name)
+
+
+def words(node):
+    """Return all text of a tree as one string."""
+    spans = (span.text for span in every(node, Span))
+    return " ".join("".join(spans).split())
+
+
+def follow(record, source):
+    """Follow a source to the value that it names; fail where it leads nowhere."""
+    value = record.audit
+    if source.startswith("details:"):
+        value, source = record.details, source.removeprefix("details:")
+    for step in source.strip("/").split("/"):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return value
+
+
+def test_every_source_leads_to_a_place_in_the_record(record, document):
+    sources = {span.source for span in every(document, Span) if span.source}
+    sources |= {row.source for row in every(document, Row) if row.source}
+    assert len(sources) > 200
+    for source in sources:
+        follow(record, source)
+
+
+def test_a_row_that_names_a_measurement_shows_its_numbers(record, document):
+    seen = 0
+    for row in every(document, Row):
+        if not row.source or row.source.startswith("details:"):
+            continue
+        item = follow(record, row.source)
+        if isinstance(item, dict) and "estimate" in item and "metric" in item:
+            text = words(row)
+            style = "percent" if "%" in text else "decimal"
+            assert show(item["estimate"], style) in text
+            seen += 1
+    assert seen == len(record.audit["performance"])
+
+
+def test_every_sentence_with_an_estimate_carries_its_interval_and_n(document):
+    bullets = next(
+        block for block in part(document, "summary").blocks if isinstance(block, Bullets)
+    )
+    measured = [words(item) for item in bullets.items if "Measured" in words(item)]
+    assert len(measured) == 5
+    assert all("95% interval" in text and "n = " in text for text in measured)
+
+
+def test_the_summary_counts_every_status(record, document):
+    tally = next(every(part(document, "summary"), Tally))
+    counts = {item.status: item.count for item in tally.counts}
+    for status, count in counts.items():
+        assert count == sum(f["status"] == status for f in record.audit["findings"])
+    assert sum(counts.values()) == len(record.audit["findings"])
+    assert list(counts) == ["fail", "inconclusive", "not-measurable", "pass"]
+
+
+def test_the_summary_names_failures_before_everything_else(record, document):
+    bullets = next(
+        block for block in part(document, "summary").blocks if isinstance(block, Bullets)
+    )
+    first = [item[0].text for item in bullets.items]
+    assert first == ["fail", *["inconclusive"] * 4, "not-measurable"]
+
+
+def test_numbers_of_the_record_stand_in_the_text_as_they_are(record_of, make_record):
+    audit, details = make_record()
+    audit["performance"][0].update(estimate=0.123456, lower=0.111111, upper=0.222222, n=4321)
+    text = words(part(build(record_of(audit, details)), "performance"))
+    assert "12.3% (95% interval 11.1% to 22.2%, n = 4,321) of such pairs" in text
+
+
+def test_insufficient_evidence_is_shown_and_never_as_a_pass(record, document):
+    weak = [i for i in record.audit["fairness"] if i["verdict"] == "insufficient-evidence"]
+    assert weak
+    rows = [row for row in every(part(document, "fairness"), Row) if row.source.count("/") == 2]
+    by_source = {row.source: row for row in rows}
+    for at, item in enumerate(record.audit["fairness"]):
+        cells = by_source[f"/fairness/{at}"].cells
+        assert [cell.status for cell in cells if cell.status] == [item["verdict"]]
+
+
+def test_groups_below_the_minimum_are_hollow_and_said_to_be_too_few(document):
+    fairness = part(document, "fairness")
+    figure = next(f for f in every(fairness, Figure) if f.id == "fairness-0-groups")
+    by_label = {dot.label: dot for dot in figure.charts[0].dots}
+    assert by_label["Hispanic"].weak
+    assert not by_label["white"].weak
+    assert "Hispanic (too few to compare)" in words(figure.table)
+
+
+def test_groups_are_named_only_where_they_give_the_recorded_gap(record_of, make_record):
+    audit, details = make_record()
+    told = words(part(build(record_of(audit, details)), "fairness-0"))
+    assert "Lowest for Black" in told
+    audit["fairness"][0]["disparity"]["estimate"] = 0.5
+    audit["fairness"][1]["disparity"]["estimate"] = 0.5
+    told = words(part(build(record_of(audit, details)), "fairness-0"))
+    assert "Lowest for Black" not in told
+    assert "The ratio is 0.500" in told
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "lower", "upper", "limit", "expected"),
+    [
+        ("fail", 0.6, 0.5, 0.7, (0.8, None), "The whole interval lies below the limit."),
+        ("fail", 0.3, 0.2, 0.4, (None, 0.1), "The whole interval lies above the limit."),
+        ("pass", 0.9, 0.85, 1.0, (0.8, None), "The whole interval lies within the limit."),
+        ("pass", 3.0, 3.0, 3.0, (None, 10.0), "The value lies within the limit."),
+        ("inconclusive", 0.8, 0.7, 0.9, (0.8, None), "so these data cannot decide."),
+        ("inconclusive", 0.9, None, None, (0.8, None), "The evidence is too little to decide."),
+    ],
+)
+def test_why_a_finding_stands_as_it_does(record, status, value, lower, upper, limit, expected):
+    finding = {
+        "rule": "no-such-rule",
+        "status": status,
+        "value": value,
+        "lower": lower,
+        "upper": upper,
+        "limit": {"min": limit[0], "max": limit[1]},
+        "evidence": "/privacy",
+    }
+    assert why(record, finding).endswith(expected)
+
+
+def test_a_rule_that_decides_on_the_estimate_says_so(record_of, make_record):
+    audit, details = make_record()
+    details["policy"]["rules"][0]["decide"] = "estimate"
+    record = record_of(audit, details)
+    finding = {**audit["findings"][0], "value": 0.7, "lower": 0.6, "upper": 0.9}
+    assert why(record, finding) == (
+        "The estimate, on which alone this rule decides, lies below the limit."
+    )
+
+
+def test_the_reason_why_nothing_was_measured_is_printed(document):
+    assert "The evidence has no table named “distribution”." in words(part(document, "summary"))
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 3.0, 8.0])
+@pytest.mark.parametrize("delta", [0.0, 1e-3])
+def test_the_ceiling_is_reached_by_the_optimal_attack_and_by_no_other(epsilon, delta):
+    # The pair of distributions that is exactly (ε, δ)-indistinguishable: mass δ that gives the
+    # data away, and randomised response with odds e^ε on the rest (Kairouz, Oh, Viswanath 2015).
+    odds = np.exp(epsilon)
+    member = np.array([delta, (1 - delta) * odds / (1 + odds), (1 - delta) / (1 + odds), 0.0])
+    other = member[::-1]
+    rng = np.random.default_rng(0)
+    for accept in rng.random((500, 4)):  # any randomised test accepts each outcome at some rate
+        alarms, power = accept @ other, accept @ member
+        assert power <= ceiling(alarms, epsilon, delta) + 1e-12
+    best = np.array([1.0, 1.0, 0.0, 0.0])
+    assert ceiling(best @ other, epsilon, delta) == pytest.approx(best @ member)
+
+
+def test_privacy_is_told_for_one_person(document):
+    told = words(part(document, "privacy"))
+    assert "ε = 3 and δ = 0.001" in told
+    assert (
+        "wrongly accuses at most 5% of those who were not in the data, it finds at most 95.3%"
+        in told
+    )
+    assert (
+        "wrongly accuses at most 1% of those who were not in the data, it finds at most 20.2%"
+        in told
+    )
+
+
+def test_a_raw_release_says_that_nothing_limits_what_it_reveals(record_of, make_record):
+    document = build(record_of(*make_record(private=False)))
+    told = words(part(document, "privacy"))
+    assert "Nothing limits what the model" in told
+    assert "ε = " not in told
+    assert "The promise allows" not in told
+    assert "no limit (∞)" in told
+    assert "no privacy budget" in words(part(document, "summary"))
+
+
+def test_an_attack_that_beats_the_promise_is_called_a_contradiction(record_of, make_record):
+    audit, details = make_record()
+    audit["privacy"]["epsilon"] = 0.1
+    audit["privacy"]["attack"].update(tpr=0.5, tpr_lower=0.45, tpr_upper=0.55, consistent=False)
+    told = words(part(build(record_of(audit, details)), "attack"))
+    assert "contradict each other" in told
+
+
+def test_noise_from_a_known_seed_voids_the_promise(record_of, make_record):
+    audit, details = make_record()
+    details["privacy"]["noise_seed"] = 7
+    assert "No ε holds" in words(part(build(record_of(audit, details)), "privacy"))
+
+
+def test_the_loss_is_not_shown_under_privacy(record, record_of, make_record):
+    assert "are private data" in words(part(build(record), "training"))
+    free = build(record_of(*make_record(private=False)))
+    assert any(f.id == "training-history" for f in every(part(free, "training"), Figure))
+
+
+def test_a_protected_input_is_pointed_out(record_of, make_record):
+    audit, details = make_record()
+    race = next(f for f in details["contract"]["fields"] if f["name"] == "race")
+    race.update(is_input=True, also_feature=True)
+    told = words(part(build(record_of(audit, details)), "data"))
+    assert "lets the model read Race although it is protected" in told
+    assert "It does not read Sex or Marital status" in told
+
+
+def test_drafted_bounds_are_pointed_out(record_of, make_record):
+    audit, details = make_record()
+    details["contract"]["fields"][0]["drafted"] = ["bounds"]
+    told = words(part(build(record_of(audit, details)), "data"))
+    assert "Other obligations, share of income were read from the data" in told
+
+
+def test_a_solution_that_declares_no_use_is_pointed_out(record_of, make_record):
+    audit, details = make_record()
+    details["solution"].update(intended_use="", not_for="")
+    told = words(part(build(record_of(audit, details)), "purpose"))
+    assert "declares neither an intended use nor what it is not for" in told
+
+
+def test_the_held_out_part_is_called_so_only_where_it_was_audited(record_of, make_record):
+    audit, details = make_record()
+    assert "was not used to train" in words(part(build(record_of(audit, details)), "split"))
+    details["evidence"]["part"] = "march"
+    assert "was not used to train" not in words(part(build(record_of(audit, details)), "split"))
+
+
+def test_counts_without_rows_say_so(record_of, make_record):
+    audit, details = make_record()
+    audit["evidence"]["form"] = "counts"
+    details["evidence"].update(form="counts", min_cell=10)
+    document = build(record_of(audit, details))
+    assert "cells below 10 are suppressed" in words(part(document, "recompute"))
+    assert "counts without single rows" in words(part(document, "summary"))
+
+
+def test_several_outputs_each_get_their_own_part(record_of, make_record):
+    audit, details = make_record()
+    for key in ("performance", "fairness", "explanations"):
+        audit[key] += [{**item, "output": "second"} for item in audit[key]]
+    document = build(record_of(audit, details))
+    assert part(document, "performance-1").title == "Output second"
+    assert part(document, "fairness-3").title == "Race, output second"
+    ids = [node.id for node in (*every(document, Table), *every(document, Figure))]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_numeric_target_has_no_decision_and_no_curves(record_of, make_record):
+    audit, details = make_record()
+    audit["performance"] = [
+        {"output": "price", "metric": "rmse", "estimate": 1234.6, "lower": 1200.0, "upper": 1300.0,
+         "n": 99, "method": "mean"}
+    ]  # fmt: skip
+    audit["fairness"] = []
+    details.update(curves=[], groups=[], outputs=[])
+    details["contract"]["decision"] = None
+    document = build(record_of(audit, details))
+    assert "1,235" in words(part(document, "performance"))
+    assert "None is declared" in words(part(document, "purpose"))
+    assert "no comparison of groups" in words(part(document, "fairness"))
+
+
+def empty(value):
+    """Return a JSON value with every list empty and every object's leaves gone."""
+    if isinstance(value, dict):
+        return {key: empty(item) for key, item in value.items()}
+    return [] if isinstance(value, list) else None
+
+
+def test_an_empty_record_still_makes_a_report_that_says_what_is_absent(record_of, make_record):
+    audit, details = make_record()
+    audit = {**empty(audit), "format": 1}
+    details = {**empty(details), "format": 1, "privacy": None, "membership": None}
+    document = build(record_of(audit, details))
+    told = words(document)
+    assert "The policy held no rule" in told
+    assert "no measurement of performance" in told
+    assert "no explanation of the model" in told
+
+
+def test_the_bare_record_of_the_design_makes_a_report(record_of, make_record):
+    audit, _ = make_record()
+    document = build(record_of(audit, {"format": 1}))
+    assert "Measured 0.644" in words(part(document, "summary"))
+
+
+def test_a_check_that_could_not_run_says_why(record_of, make_record):
+    audit, details = make_record()
+    details["checks"].append(
+        {"name": "drift", "summary": "", "needs": [], "origin": "not run", "problem": "no module"}
+    )
+    assert "No module." in words(part(build(record_of(audit, details)), "checks"))
+
+
+def test_names_that_nobody_sees_are_made_visible(record_of, make_record):
+    audit, details = make_record()
+    details["solution"]["domain"] = "cre\u202edit\x07"
+    assert "cre\ufffddit\ufffd" in words(part(build(record_of(audit, details)), "purpose"))
+
+
+def test_details_of_another_record_are_refused(folder, tmp_path):
+    for name in ("audit.json", "details.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    text = (tmp_path / "audit.json").read_text()
+    (tmp_path / "audit.json").write_text(text.replace("boston", "denver").replace("0.9", "0.8"))
+    with pytest.raises(AuditError, match="was written for record sha256:"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        ("{", "no plain JSON"),
+        ("[]", "has format 'list', expected 1"),
+        (json.dumps({"format": 2}), "has format 2, expected 1"),
+        ('{"format": 1, "a": NaN}', "no plain JSON"),
+    ],
+)
+def test_a_folder_that_holds_no_record_is_refused(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "audit.json").write_text(content)
+    with pytest.raises(AuditError, match=message) as caught:
+        read_record(tmp_path)
+    assert caught.value.hint.startswith("verticals audit BUNDLE --out")
+    assert "\n" not in caught.value.message

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verticals_compliance.report import numbers
+
+FINITE = st.floats(-1e9, 1e9, allow_nan=False)
+
+
+@pytest.mark.parametrize("value", [None, math.nan, "0.5", True, [], {}])
+@pytest.mark.parametrize("style", ["percent", "decimal", "count", "significant"])
+def test_what_is_no_number_is_not_measurable_and_never_zero(value, style):
+    assert numbers.show(value, style) == "not measurable"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, "0"),
+        (3, "3"),
+        (3.0, "3"),
+        (1989, "1,989"),
+        (1234.5678, "1,235"),
+        (0.2575, "0.258"),
+        (0.00001, "0.00001"),
+        (2.4e-7, "2.4 × 10⁻⁷"),
+        (-0.25, "\u22120.25"),
+        (math.inf, "no limit"),
+        (1e15, "1 × 10¹⁵"),
+    ],
+)
+def test_significant_digits(value, expected):
+    assert numbers.significant(value) == expected
+
+
+def test_styles():
+    assert numbers.percent(0.6214) == "62.1%"
+    assert numbers.decimal(0.87444) == "0.874"
+    assert numbers.decimal(-0.08) == "\u22120.080"
+    assert numbers.count(1989.0) == "1,989"
+
+
+def test_a_negative_number_that_rounds_to_zero_has_no_sign():
+    assert numbers.decimal(-0.0001) == "0.000"
+    assert numbers.percent(-1e-9) == "0.0%"
+
+
+def test_p_values():
+    assert numbers.p_value(0.0004) == "p < 0.001"
+    assert numbers.p_value(0.0341) == "p = 0.034"
+    assert numbers.p_value(None) == "p not measurable"
+
+
+def test_intervals():
+    assert numbers.interval(0.55, 0.84) == "0.550 to 0.840"
+    assert numbers.interval(0.55, 0.84, "percent") == "55.0% to 84.0%"
+    assert numbers.interval(0.55, None) == "no interval"
+    assert numbers.interval(3.0, 3.0) == "no interval"
+
+
+def test_rounding_never_hides_the_side_of_a_limit():
+    assert numbers.beside(0.79996, 0.8) == "0.79996"
+    assert numbers.beside(0.8, 0.8) == "0.800"
+    assert numbers.beside(0.644, 0.8) == "0.644"
+    assert numbers.beside(0.09996, 0.1, "percent") == "10.00%".replace("10.00", "9.996")
+
+
+@given(value=st.floats(0, 2), limit=st.sampled_from([0.1, 0.8, 1.25]))
+def test_a_value_beside_its_limit_reads_on_its_own_side(value, limit):
+    shown = float(numbers.beside(value, limit).replace(",", ""))
+    if abs(value - limit) > 1e-9:
+        assert (shown < limit) == (value < limit)
+
+
+@given(FINITE)
+def test_significant_keeps_the_size(value):
+    text = numbers.significant(value).replace(",", "").replace("\u2212", "-")
+    if "×" not in text:
+        assert float(text) == pytest.approx(value, rel=5.1e-3, abs=1e-9)

@@ -1,0 +1,149 @@
+"""Measure a model on its held-out part, or on new data, and write the evidence folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verticals import registry
+from verticals.api.vertical import Vertical
+from verticals.collect import (
+    MOST_EXPLAINED_ROWS,
+    Attributes,
+    Losses,
+    attribute_infos,
+    attribution_tables,
+    checks_table,
+    distribution_table,
+    membership_table,
+    output_infos,
+    scores_table,
+)
+from verticals.contract.model import DataContract
+from verticals.errors import VerticalsError
+from verticals.evidence import PRODUCER, EvidenceInfo, Measurement, write_evidence
+from verticals.plugin import Columns, Finish, Model
+from verticals.table import Array, Table, concatenate
+
+
+def record_evidence(
+    path: Path,
+    *,
+    bundle_digest: str,
+    vertical: Vertical,
+    contract: DataContract,
+    model: Model,
+    parts: Mapping[str, Table],
+    finish: Finish,
+    finish_settings: Mapping[str, Any],
+    state_settings: Mapping[str, Any],
+    private: bool,
+    fingerprint: str = "",
+    origin: str = PRODUCER,
+) -> str:
+    """Score the audited part, write every evidence table to `path`, and return its digest.
+
+    `parts` holds `test`, the audited part, and may hold `train`, which membership and drift are
+    measured against.
+    """
+    audited = parts["test"]
+    columns = finish.apply(model.predict(audited), finish_settings)
+    scores = scores_table(contract, audited, columns)
+    info = EvidenceInfo(
+        form="rows",
+        bundle=bundle_digest,
+        origin=origin,
+        part="test" if "train" in parts else "audited data",
+        rows=audited.rows,
+        units=len(np.unique(scores["unit"])),
+        outputs=output_infos(contract, finish.outputs),
+        attributes=attribute_infos(contract),
+        decision=_decision_facts(contract, finish_settings),
+        fingerprint=fingerprint,
+    )
+    tables: dict[str, Table] = {"scores": scores}
+    tables.update(_model_tables(contract, model, audited, columns.get("decision")))
+    train = parts.get("train")
+    if train is not None and train.rows:
+        train_columns = finish.apply(model.predict(train), finish_settings)
+        edges = _edges(model)
+        tables["distribution"] = distribution_table(
+            contract, edges, (train, train_columns), (audited, columns)
+        )
+        if isinstance(model, Losses):
+            tables["membership"] = membership_table(
+                model.row_losses(train), model.row_losses(audited)
+            )
+    history = state_settings.get("training", {}).get("history")
+    if history and not private:
+        tables["training"] = Table({name: np.array(column) for name, column in history.items()})
+    tables.update(vertical.solution.evidence(model, parts))
+    tables["checks"] = checks_table(_plugin_checks(tables, info))
+    return write_evidence(path, info, {name: t for name, t in tables.items() if len(t)})
+
+
+def _model_tables(
+    contract: DataContract, model: Model, audited: Table, decision: Array | None
+) -> dict[str, Table]:
+    """Return what only the model can tell: attributions, encodings, shape functions."""
+    tables: dict[str, Table] = {}
+    if isinstance(model, Attributes) and audited.rows:
+        keep = slice(0, MOST_EXPLAINED_ROWS)
+        found = model.attributions(audited.take(keep))
+        tables.update(
+            attribution_tables(contract, found, None if decision is None else decision[keep])
+        )
+    counts = getattr(model, "encoding_counts", None)
+    if callable(counts):
+        counted = counts(audited)
+        tables["encoding"] = counted.with_columns(
+            {"part": np.array(["test"] * counted.rows, dtype=object)}
+        )
+    shapes = getattr(model, "shapes", None)
+    if callable(shapes):
+        table = shapes()
+        if table.rows:
+            tables["shapes"] = table
+    return tables
+
+
+def _edges(model: Model) -> Mapping[str, tuple[float, ...]]:
+    encoder = getattr(model, "encoder", None)
+    return encoder.inputs.edges if encoder is not None else {}
+
+
+def _decision_facts(contract: DataContract, finish_settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Say in numbers and words how the decision in the evidence was made."""
+    decision = contract.decision
+    if decision is None:
+        return {}
+    target = contract.target(decision.target)
+    cut = finish_settings.get("cut")
+    rule = "" if cut is None else f"{target.name} = {target.positive} if score ≥ {cut:g}"
+    if decision.rate is not None:
+        rule += f" (the cut that decides a share of {decision.rate:g} on the calibration part)"
+    return {"target": target.name, "cut": cut, "rate": decision.rate, "rule": rule}
+
+
+def _plugin_checks(tables: Mapping[str, Table], info: EvidenceInfo) -> list[Measurement]:
+    """Run the audit checks of the installed plugins whose tables are there."""
+    measured: list[Measurement] = []
+    for found in registry.discover().checks:
+        if not all(name in tables for name in found.info.needs):
+            continue
+        try:
+            check = registry.load_check(found)
+            measured += list(check(tables, info))
+        except VerticalsError as error:
+            measured.append(
+                Measurement(check=found.info.name, estimate=None, method=f"failed: {error.message}")
+            )
+    return measured
+
+
+def as_audited(table: Table) -> dict[str, Table]:
+    """Return new data as the parts that evidence is recorded from."""
+    return {"test": concatenate([table])}

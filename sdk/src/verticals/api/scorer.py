@@ -1,0 +1,270 @@
+"""Open a bundle and use it: score in batch and online, explain, record evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verticals.api.evidence_run import record_evidence
+from verticals.api.online import OnlineScorer
+from verticals.api.training_run import text_columns
+from verticals.api.vertical import Vertical, load_vertical
+from verticals.bundle import Bundle, check_solution, open_bundle
+from verticals.collect import Attributes, output_infos
+from verticals.contract import DataContract, bind
+from verticals.contract.model import ID
+from verticals.data import fingerprint, hash_ids, iter_tables, read_table
+from verticals.errors import CallError, EvidenceError, ExplanationError
+from verticals.evidence import RECOMPUTED
+from verticals.explain import (
+    LOG_ODDS,
+    PROBABILITY_SHARE,
+    Attributions,
+    adverse_sign,
+    principal_reasons,
+    probability_shares,
+    reason_texts,
+)
+from verticals.plugin import Columns, Finish, Model, Setup
+from verticals.table import Array, Table
+
+
+class Scorer:
+    """A verified bundle, ready to score. Made by `verticals.open`."""
+
+    def __init__(
+        self, *, bundle: Bundle, vertical: Vertical, model: Model, contract: DataContract
+    ) -> None:
+        self.bundle = bundle
+        self.vertical = vertical
+        self.model = model
+        self.contract = contract  # with the derived fields
+        privacy = bundle.privacy or {}
+        self.finish: Finish = vertical.finish_for(contract, privacy.get("epsilon"))
+        self.finish_settings: Mapping[str, Any] = bundle.settings["finish"]
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the bundle."""
+        return self.bundle.digest
+
+    def bound(self, data: Any, *, targets: bool = False, encoding: str | None = None) -> Table:
+        """Read raw data, hold it against the contract, and derive the solution's fields."""
+        declared = self.bundle.contract
+        loaded = read_table(data, text_columns=text_columns(declared), encoding=encoding)
+        return self._bind(loaded.table, targets=targets)
+
+    def _bind(self, raw: Table, *, targets: bool) -> Table:
+        bound = bind(self.bundle.contract, raw, targets=targets, audited=targets)
+        return self.vertical.derive(bound.table)
+
+    def columns(self, table: Table) -> Columns:
+        """Score a bound table: one array of (rows,) for each output, in the scale of the finish."""
+        return self.finish.apply(self.model.predict(table), self.finish_settings)
+
+    def predict(self, data: Any, *, reasons: int = 0, encoding: str | None = None) -> Table:
+        """Score raw data; needs the feature columns only.
+
+        Returns the contract's id column where the data have it, the outputs, `decision` in the
+        target's own values, and `reason_1 … reason_k` for adversely decided rows.
+        """
+        return self.scored(self.bound(data, encoding=encoding), reasons)
+
+    def predict_stream(
+        self, path: str | Path, *, reasons: int = 0, rows: int = 65_536, encoding: str | None = None
+    ) -> Iterator[Table]:
+        """Score a file in chunks, in bounded memory.
+
+        A solution with derived fields reads whole histories, and so gets the whole file at once.
+        """
+        if self.vertical.features is not None:
+            yield self.predict(path, reasons=reasons, encoding=encoding)
+            return
+        columns = text_columns(self.bundle.contract)
+        for raw in iter_tables(path, rows=rows, text_columns=columns, encoding=encoding):
+            yield self.scored(self._bind(raw, targets=False), reasons)
+
+    def scored(self, table: Table, reasons: int = 0) -> Table:
+        """Return the scored columns of a bound table, as `predict` gives them."""
+        columns = dict(self.columns(table))
+        found: dict[str, Array] = {}
+        if self.contract.id and ID in table:
+            found[self.contract.id] = table[ID]
+        found.update({name: value for name, value in columns.items() if name != "decision"})
+        if "decision" in columns:
+            found["decision"] = self._decided_values(columns["decision"])
+        if reasons:
+            texts = self.reasons(table, columns, count=reasons)
+            for place in range(reasons):
+                found[f"reason_{place + 1}"] = texts[:, place]
+        return Table(found, rows=table.rows)
+
+    def _decided_values(self, decision: Array) -> Array:
+        decided = self.contract.decision
+        target = self.contract.target(decided.target) if decided is not None else None
+        if target is None or not target.positive:
+            return decision
+        other = target.negative or f"not {target.positive}"
+        return np.where(decision == 1.0, target.positive, other).astype(object)
+
+    def reasons(self, table: Table, columns: Columns, *, count: int) -> Array:
+        """Return (rows, count) labels of the principal reasons of adversely decided rows."""
+        if "decision" not in columns:
+            raise CallError(
+                f"bundle of {self.vertical.info.name!r} makes no decision, so there are no reasons",
+                hint="leave --reasons out, or declare `decision:` in the contract and train again",
+            )
+        adverse_value = 1.0 if adverse_sign(self.contract) > 0 else 0.0
+        adverse = np.asarray(columns["decision"]) == adverse_value
+        texts = np.full((table.rows, count), None, dtype=object)
+        if adverse.any():
+            found = self.attributions(table.take(adverse))
+            ranked = principal_reasons(
+                found,
+                self.contract,
+                count=count,
+                adverse=np.ones(int(adverse.sum()), dtype=bool),
+            )
+            labels = reason_texts(ranked)
+            texts[adverse, : labels.shape[1]] = labels
+        return texts
+
+    def attributions(self, table: Table) -> Attributions:
+        """Return attributions for a bound table; raise `ExplanationError` if there are none."""
+        if not isinstance(self.model, Attributes):
+            raise ExplanationError(
+                f"solution {self.vertical.info.name!r} does not offer attributions",
+                hint=f"verticals describe {self.vertical.info.name}",
+            )
+        return self.model.attributions(table)
+
+    def explain(self, data: Any, *, encoding: str | None = None) -> Table:
+        """Return attributions of raw data in long form: id, output, field, part, value.
+
+        `part` is `log-odds` (exact or sampled Shapley values; `base` is the background's own
+        score) or `log-odds share of the probability`; sampled methods add `standard_error`.
+        """
+        table = self.bound(data, encoding=encoding)
+        found = self.attributions(table)
+        ids = table[ID] if ID in table else np.arange(1, table.rows + 1)
+        return long_attributions(found, ids, self._probability_outputs())
+
+    def _probability_outputs(self) -> frozenset[str]:
+        infos = output_infos(self.contract, self.finish.outputs)
+        return frozenset(
+            item.name
+            for item in infos
+            if item.kind == "probability" and item.target_kind == "binary"
+        )
+
+    def evidence(
+        self,
+        data: Any,
+        *,
+        out: str | Path,
+        key: bytes | None = None,
+        encoding: str | None = None,
+    ) -> str:
+        """Score new labelled data and write an evidence folder; return its digest.
+
+        Raises `EvidenceError` if the data lack every target or are empty.
+        """
+        table = self.bound(data, targets=True, encoding=encoding)
+        if table.rows == 0:
+            raise EvidenceError("the data have 0 rows, expected labelled rows to measure")
+        return record_evidence(
+            Path(out),
+            bundle_digest=self.bundle.digest,
+            vertical=self.vertical,
+            contract=self.contract,
+            model=self.model,
+            parts={"test": table},
+            finish=self.finish,
+            finish_settings=self.finish_settings,
+            state_settings={},
+            private=self.bundle.privacy is not None,
+            fingerprint=fingerprint(table, key=key) if key else "",
+            origin=RECOMPUTED,
+        )
+
+    def online(self) -> OnlineScorer:
+        """Return a scorer for one event at a time; raise `CallError` if that is not offered."""
+        if "online" not in self.vertical.info.offers:
+            raise CallError(
+                f"solution {self.vertical.info.name!r} does not offer online scoring",
+                hint=f"verticals describe {self.vertical.info.name}",
+            )
+        return OnlineScorer(self)
+
+
+def open_scorer(
+    path: str | Path,
+    *,
+    device: str = "auto",
+    public_key: str | Path | None = None,
+    resources: Mapping[str, str] | None = None,
+) -> Scorer:
+    """Verify a bundle, find the installed solution that made it, and bring its model back.
+
+    With `public_key` the bundle must carry a valid signature by that key.
+    Raises `BundleError`, `SignatureError` or `PluginError`.
+    """
+    bundle = open_bundle(path, public_key=public_key)
+    vertical = load_vertical(check_solution(bundle, _infos()).name)
+    contract = vertical.contract_with_derived(bundle.contract)
+    privacy = bundle.privacy or {}
+    setup = Setup(
+        contract=contract,
+        options=bundle.settings["options"],
+        seed=bundle.settings["seed"],
+        epsilon=privacy.get("epsilon"),
+        delta=privacy.get("delta"),
+        device=device,
+        resources=dict(resources or {}),
+    )
+    model = vertical.solution.load(bundle.state(), setup)
+    return Scorer(bundle=bundle, vertical=vertical, model=model, contract=contract)
+
+
+def long_attributions(found: Attributions, ids: Array, probability: frozenset[str]) -> Table:
+    """Turn attributions into the long form of `attributions.parquet`; `ids` is (rows,)."""
+    names = np.array([*found.fields, "base"], dtype=object)
+    rows, players = len(ids), len(names)
+    pieces: list[dict[str, Array]] = []
+    for place, output in enumerate(found.outputs):
+        in_odds = output in probability
+        value = np.column_stack(
+            [found.values[:, place, :], np.full(rows, found.base[place])]
+        )  # (rows, fields + 1)
+        error = np.full((rows, players), np.nan)
+        if found.standard_error is not None:
+            error[:, :-1] = found.standard_error[:, place, :]
+        parts = [(LOG_ODDS if in_odds else "value", value, error)]
+        if in_odds:
+            base = 1.0 / (1.0 + np.exp(-found.base[place]))
+            share = np.column_stack([probability_shares(found, place), np.full(rows, base)])
+            parts.append((PROBABILITY_SHARE, share, np.full((rows, players), np.nan)))
+        for part, values, errors in parts:
+            piece: dict[str, Array] = {
+                "id": np.repeat(ids, players),
+                "output": np.full(rows * players, output, dtype=object),
+                "field": np.tile(names, rows),
+                "part": np.full(rows * players, part, dtype=object),
+                "value": values.reshape(-1),
+            }
+            if found.standard_error is not None:
+                piece["standard_error"] = errors.reshape(-1)
+            pieces.append(piece)
+    return Table({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
+
+
+def _infos() -> tuple[Any, ...]:
+    from verticals import registry
+
+    return tuple(found.info for found in registry.discover().solutions)
+
+
+__all__ = ["Scorer", "hash_ids", "long_attributions", "open_scorer"]

@@ -1,0 +1,344 @@
+"""Train a solution from contract and data to a bundle with its evidence beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verticals.api.evidence_run import record_evidence
+from verticals.api.vertical import (
+    Vertical,
+    load_vertical,
+    merged_options,
+    refuse_unbounded_reads,
+)
+from verticals.bundle import BundleContents, write_bundle
+from verticals.contract import (
+    DataContract,
+    bind,
+    read_contract,
+    resolve,
+    unreviewed,
+)
+from verticals.data import Shares, fingerprint, read_table, split
+from verticals.errors import CallError, DataError, PrivacyError
+from verticals.plugin import Finish, Setup
+from verticals.table import Table
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """Say where training left its bundle and evidence, and what it noticed on the way."""
+
+    bundle: Path
+    digest: str
+    evidence: Path
+    evidence_digest: str
+    rows: Mapping[str, int]
+    privacy: Mapping[str, Any] | None
+    notes: tuple[str, ...]
+
+
+def train(
+    solution: str,
+    *,
+    out: str | Path,
+    contract: DataContract | str | Path | None = None,
+    data: Any = None,
+    epsilon: float | None = None,
+    delta: float | None = None,
+    no_privacy: bool = False,
+    max_grad_norm: float = 1.0,
+    seed: int = 0,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+    shares: Shares | None = None,
+    key: bytes | None = None,
+    sign: str | Path | None = None,
+    resume: bool = False,
+    encoding: str | None = None,
+    resources: Mapping[str, str] | None = None,
+    ledger: str | Path | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a solution and write a bundle to `out` and its evidence to `out + ".evidence"`.
+
+    Without `contract` and `data` the solution's own demo data are used. Exactly one of `epsilon`
+    (train privately, and spend at most that) and `no_privacy` must be given. `key` keys the hash
+    of ids and the fingerprint of the data; without it neither is stored. `resume` continues from
+    the checkpoint that an interrupted call with the same arguments left beside `out`.
+
+    Raises `CallError`, `ContractError`, `DataError`, `PrivacyError`, `TrainingError` or
+    `BundleError`; nothing is written to `out` unless training succeeds.
+    """
+    _check_privacy_choice(epsilon, delta, no_privacy)
+    vertical = load_vertical(solution)
+    if epsilon is not None and "private" not in vertical.info.offers:
+        raise PrivacyError(
+            f"solution {solution!r} does not offer private training",
+            hint=f"verticals train {solution} --no-privacy …",
+        )
+    merged = merged_options(vertical.info, options or {})
+    declared, table, notes = _bound_data(vertical, contract, data, encoding)
+    if epsilon is not None:
+        _check_reviewed(declared)
+        refuse_unbounded_reads(declared, vertical.features)
+    full = vertical.contract_with_derived(declared)
+    derived = vertical.derive(table)
+    share = shares or Shares(**_declared_shares(vertical))
+    parts = split(derived, full, seed=seed, shares=share)
+    checkpoint = _checkpoint_folder(Path(out), resume=resume)
+    setup = Setup(
+        contract=full,
+        options=merged,
+        seed=seed,
+        epsilon=epsilon,
+        delta=delta,
+        max_grad_norm=max_grad_norm,
+        device=device,
+        checkpoint=str(checkpoint),
+        resources=dict(resources or {}),
+        progress=progress,
+    )
+    model = vertical.solution.fit(parts, setup)
+    state = model.state()
+    privacy = state.settings.get("privacy")
+    finish = vertical.finish_for(full, epsilon)
+    finished = finish.fit(model.predict(parts["calibrate"]), parts["calibrate"])
+    kept = {name: value for name, value in state.settings.items() if name != "privacy"}
+    settings = {"options": merged, "finish": dict(finished), "seed": seed}
+    rows = {name: part.rows for name, part in parts.items()}
+    contents = BundleContents(
+        solution=solution_texts(vertical),
+        contract=declared,
+        state=dataclasses.replace(state, settings=kept),
+        settings=settings,
+        shows=_what_files_show(declared, finish, vertical, privacy, state.settings),
+        outputs=[dataclasses.asdict(item) for item in finish.outputs],
+        split={
+            "seed": seed,
+            "shares": dataclasses.asdict(share),
+            "rows": rows,
+            "by": _split_kind(full),
+            "fingerprint": fingerprint(table, key=key) if key else "",
+        },
+        training=_training_facts(setup, state.settings),
+        privacy=privacy,
+    )
+    reference = write_bundle(
+        Path(out),
+        contents,
+        trained_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        signer=sign,
+    )
+    evidence = Path(f"{out}.evidence")
+    digest = record_evidence(
+        evidence,
+        bundle_digest=reference.digest,
+        vertical=vertical,
+        contract=full,
+        model=model,
+        parts=parts,
+        finish=finish,
+        finish_settings=finished,
+        state_settings=state.settings,
+        private=epsilon is not None,
+        fingerprint=contents.split["fingerprint"],
+    )
+    _remove_checkpoint(checkpoint)
+    if ledger is not None:
+        _write_ledger(Path(ledger), solution, reference.digest, contents)
+    return TrainingResult(
+        bundle=Path(out),
+        digest=reference.digest,
+        evidence=evidence,
+        evidence_digest=digest,
+        rows=rows,
+        privacy=privacy,
+        notes=notes,
+    )
+
+
+def solution_texts(vertical: Vertical) -> dict[str, Any]:
+    """Return what a bundle says of the solution that made it."""
+    info = vertical.info
+    return {
+        "name": info.name,
+        "distribution": vertical.distribution,
+        "version": vertical.version,
+        "state_version": info.state_version,
+        "summary": info.summary,
+        "domain": info.domain,
+        "intended_use": info.intended_use,
+        "not_for": info.not_for,
+        "offers": sorted(info.offers),
+    }
+
+
+def _check_privacy_choice(epsilon: float | None, delta: float | None, no_privacy: bool) -> None:
+    if epsilon is None and not no_privacy:
+        raise CallError(
+            "neither --epsilon nor --no-privacy is given, expected one of them",
+            hint="add `--epsilon 3` to train with differential privacy, or `--no-privacy`",
+        )
+    if epsilon is not None and no_privacy:
+        raise CallError(
+            f"both --epsilon {epsilon:g} and --no-privacy are given, expected one of them",
+            hint="leave one of them out",
+        )
+    if delta is not None and epsilon is None:
+        raise CallError(f"--delta {delta:g} is given without --epsilon", hint="add `--epsilon 3`")
+
+
+def _bound_data(
+    vertical: Vertical, contract: DataContract | str | Path | None, data: Any, encoding: str | None
+) -> tuple[DataContract, Table, tuple[str, ...]]:
+    """Return the resolved contract, the bound table and what was noticed."""
+    name = vertical.info.name
+    if (contract is None) != (data is None):
+        given, lacking = ("--contract", "--data") if data is None else ("--data", "--contract")
+        raise CallError(
+            f"{given} is given without {lacking}, expected both or neither (demo data)",
+            hint=f"verticals contract draft data.csv --solution {name}",
+        )
+    if contract is None:
+        declared, raw = vertical.solution.demo()
+        loaded_notes: tuple[Any, ...] = ()
+    else:
+        declared = contract if isinstance(contract, DataContract) else read_contract(contract)
+        if declared.solution and declared.solution != name:
+            raise CallError(
+                f"contract {declared.name!r} is for solution {declared.solution!r}, "
+                f"expected {name!r}",
+                hint=f"verticals train {declared.solution} …",
+            )
+        loaded = read_table(data, text_columns=text_columns(declared), encoding=encoding)
+        raw, loaded_notes = loaded.table, loaded.notes
+    declared = resolve(declared, list(raw))
+    bound = bind(declared, raw)
+    if bound.table.rows == 0:
+        raise DataError("the data have 0 rows, expected at least one", hint="")
+    notes = tuple(note.message for note in (*loaded_notes, *bound.notes))
+    return declared, bound.table, notes
+
+
+def text_columns(contract: DataContract) -> tuple[str, ...]:
+    """Return the columns that must be read as text: ids, groups, text and categories."""
+    kinds = ("categorical", "text", "ordinal")
+    fields = [item.column for item in contract.fields if item.column and item.kind in kinds]
+    targets = [item.column for item in contract.targets if item.kind != "numeric"]
+    return tuple(dict.fromkeys([*filter(None, (contract.id, contract.group)), *fields, *targets]))
+
+
+def _check_reviewed(contract: DataContract) -> None:
+    open_marks = unreviewed(contract)
+    if open_marks:
+        raise PrivacyError(
+            f"contract {contract.name!r} still has {len(open_marks)} value(s) read from the data "
+            f"({', '.join(open_marks[:5])}{', …' if len(open_marks) > 5 else ''}), expected "
+            "declared ones for private training",
+            hint="review each value and take it out of its field's `drafted:` list",
+        )
+
+
+def _declared_shares(vertical: Vertical) -> dict[str, float]:
+    declared = getattr(vertical.solution, "shares", None)
+    return dict(declared) if declared else {}
+
+
+def _split_kind(contract: DataContract) -> str:
+    if contract.time:
+        return "time"
+    return "group" if contract.group else "stratified"
+
+
+def _training_facts(setup: Setup, settings: Mapping[str, Any]) -> dict[str, Any]:
+    facts = dict(settings.get("training", {}))
+    facts.pop("history", None)
+    return {"seed": setup.seed, "options": dict(setup.options), **facts}
+
+
+def _what_files_show(
+    contract: DataContract,
+    finish: Finish,
+    vertical: Vertical,
+    privacy: Mapping[str, Any] | None,
+    settings: Mapping[str, Any],
+) -> dict[str, tuple[str, Any]]:
+    """Say, for each file of the bundle, whose data it shows and at which epsilon."""
+    trained: Any = "infinite"
+    if privacy is not None and privacy.get("unsafe_noise_seed") is None:
+        trained = privacy["epsilon"]
+    raw_finish = vertical.finish is not None
+    fits = raw_finish or bool(getattr(finish, "fits_on_data", False))
+    drafted = unreviewed(contract)
+    finish_epsilon: Any = 0
+    if fits:
+        finish_epsilon = "infinite" if raw_finish or privacy is None else trained
+    parts = ["declarations"]
+    worst: Any = 0
+    if privacy is None:
+        parts.append("training rows (encoder, training history)")
+        worst = "infinite"
+    if fits:
+        parts.append("calibration rows (finish)")
+        worst = _larger(worst, finish_epsilon)
+    return {
+        "weights.safetensors": ("training rows", trained),
+        "settings.json": (", ".join(parts), worst),
+        "contract.yaml": (
+            ("declarations and values read from the data", "infinite")
+            if drafted
+            else ("declarations", 0)
+        ),
+        "privacy.json": ("the number of training units and declarations", 0),
+    }
+
+
+def _larger(first: Any, second: Any) -> Any:
+    if "infinite" in (first, second):
+        return "infinite"
+    return max(first, second)
+
+
+def _checkpoint_folder(out: Path, *, resume: bool) -> Path:
+    """Return the folder for resumable progress; an old one is dropped unless `resume`."""
+    folder = out.with_name(f"{out.name}.checkpoint")
+    if not resume:
+        _remove_checkpoint(folder)
+    elif not folder.is_dir():
+        raise CallError(
+            f"--resume is given but there is no checkpoint {folder}",
+            hint="start without --resume",
+        )
+    return folder
+
+
+def _remove_checkpoint(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_ledger(path: Path, solution: str, digest: str, contents: BundleContents) -> None:
+    from verticals.ledger import append
+
+    privacy = contents.privacy or {}
+    append(
+        path,
+        "training",
+        {
+            "solution": solution,
+            "bundle": digest,
+            "contract": contents.contract.name,
+            "data_fingerprint": contents.split["fingerprint"],
+            "epsilon": privacy.get("epsilon"),
+            "delta": privacy.get("delta"),
+        },
+    )

@@ -1,0 +1,63 @@
+"""The data contract: what every column means, declared by a human and held against the data.
+
+`read_contract` reads one, `bind` holds data against it, `draft_contract` proposes one.
+"""
+
+from __future__ import annotations
+
+from verticals.contract.canonical import canonical
+from verticals.contract.check import Bound, bind, resolve
+from verticals.contract.columns import Note
+from verticals.contract.draft import Draft, draft_contract
+from verticals.contract.dump import contract_digest, dump_contract
+from verticals.contract.groups import group_labels, group_of, value_labels
+from verticals.contract.model import (
+    GROUP,
+    ID,
+    KINDS,
+    MISSING,
+    ROLES,
+    ROW,
+    SCALES,
+    TARGET_KINDS,
+    TIME,
+    DataContract,
+    Decision,
+    Field,
+    Target,
+)
+from verticals.contract.parse import parse_contract, read_contract
+from verticals.contract.rules import RESERVED, unreviewed, validate_contract
+
+__all__ = [
+    "GROUP",
+    "ID",
+    "KINDS",
+    "MISSING",
+    "RESERVED",
+    "ROLES",
+    "ROW",
+    "SCALES",
+    "TARGET_KINDS",
+    "TIME",
+    "Bound",
+    "DataContract",
+    "Decision",
+    "Draft",
+    "Field",
+    "Note",
+    "Target",
+    "bind",
+    "canonical",
+    "contract_digest",
+    "draft_contract",
+    "dump_contract",
+    "group_labels",
+    "group_of",
+    "parse_contract",
+    "read_contract",
+    "resolve",
+    "unreviewed",
+    "validate_contract",
+    "value_labels",
+]

@@ -1,0 +1,26 @@
+"""Read, write, split and fingerprint tables of rows.
+
+Readers give a raw table (source column names, plain numpy types), which `verticals.contract.bind`
+holds against a contract; `split` takes the bound table that comes out of it.
+"""
+
+from verticals.data.fingerprint import fingerprint, hash_ids
+from verticals.data.readers import Loaded, TableStream, iter_tables, read_table
+from verticals.data.split import PARTS, Shares, split, split_notes, split_rows
+from verticals.data.writers import TableWriter, write_table
+
+__all__ = [
+    "PARTS",
+    "Loaded",
+    "Shares",
+    "TableStream",
+    "TableWriter",
+    "fingerprint",
+    "hash_ids",
+    "iter_tables",
+    "read_table",
+    "split",
+    "split_notes",
+    "split_rows",
+    "write_table",
+]

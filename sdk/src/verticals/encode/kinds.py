@@ -1,0 +1,201 @@
+"""What each kind of field turns into: widths, encodings, and counts of what did not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from verticals.contract.model import MISSING, Field
+from verticals.encode.scales import piecewise_linear
+from verticals.errors import ContractError, DataError
+from verticals.plugin import FieldEncoder
+from verticals.table import Array
+
+TABULAR = ("numeric", "categorical", "boolean", "ordinal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Count the values of a field, and those that the declaration did not foresee."""
+
+    rows: int  # values looked at: rows, or cells of a block, an image or a sequence
+    missing: int = 0
+    below: int = 0
+    above: int = 0
+    other: int = 0
+
+
+def cell_width(field: Field, edges: tuple[float, ...]) -> int:
+    """Return how many columns one value takes, the missing column included.
+
+    numeric: a column a bin; categorical: a column a category, and one for "other"; boolean: one;
+    ordinal: a column a level above the lowest (thermometer). Each has one more for missing.
+    """
+    if field.kind == "numeric":
+        return len(edges)
+    if field.kind == "categorical":
+        return len(field.values) + 2
+    return 2 if field.kind == "boolean" else len(field.values)
+
+
+def encode_cells(field: Field, column: Array, edges: tuple[float, ...]) -> Array:
+    """Encode a tabular column (rows,) or block (rows, columns) as (rows, width)."""
+    if field.kind == "numeric":
+        cells = _with_missing(piecewise_linear(field, column, edges), np.isnan(column))
+    elif field.kind == "boolean":
+        missing = np.isnan(column)
+        cells = _with_missing(np.where(missing, 0.0, column)[..., None], missing)
+    elif field.kind == "categorical":
+        places = np.where(column == MISSING, len(field.values) + 1, column)
+        cells = np.eye(len(field.values) + 2)[places]
+    else:
+        # A level that was never declared has no place in the order, so it counts as missing.
+        unknown = (column == MISSING) | (column == len(field.values))
+        steps = np.arange(len(field.values) - 1)
+        cells = _with_missing((column[..., None] > steps) & ~unknown[..., None], unknown)
+    return cells.reshape(len(column), -1)  # (rows, columns * cell width)
+
+
+def count_cells(field: Field, column: Array) -> Counts:
+    """Count the values of a tabular column or block that are missing, clipped or undeclared."""
+    if field.kind in ("categorical", "ordinal"):
+        return Counts(
+            rows=column.size,
+            missing=int((column == MISSING).sum()),
+            other=int((column == len(field.values)).sum()),
+        )
+    return count_numbers(field, column)
+
+
+def count_numbers(field: Field, column: Array) -> Counts:
+    """Count the numbers that are missing or outside the declared bounds (or bins)."""
+    bounds = field.bounds or ((field.bins[0], field.bins[-1]) if field.bins else None)
+    lower, upper = bounds or (-np.inf, np.inf)
+    return Counts(
+        rows=column.size,
+        missing=int(np.isnan(column).sum()),
+        below=int((column < lower).sum()),
+        above=int((column > upper).sum()),
+    )
+
+
+def check_cells(field: Field, column: Array) -> Array:
+    """Return a tabular column as it was bound: float64 numbers, or int codes.
+
+    Raises `DataError` where shape, dtype or codes are not those of a bound table.
+    """
+    shape = (len(column), len(field.columns)) if field.columns else (len(column),)
+    if column.shape != shape:
+        raise DataError(f"field {field.name!r} has shape {column.shape}, expected {shape}")
+    if field.kind in ("numeric", "boolean"):
+        if column.dtype.kind not in "fiub":
+            raise DataError(f"field {field.name!r} has dtype {column.dtype}, expected numbers")
+        return column.astype(np.float64)
+    if column.dtype.kind not in "iu":
+        raise DataError(f"field {field.name!r} has dtype {column.dtype}, expected integer codes")
+    if column.size and not (column.min() >= MISSING and column.max() <= len(field.values)):
+        raise DataError(
+            f"field {field.name!r} has codes {column.min()} to {column.max()}, "
+            f"expected {MISSING} to {len(field.values)}"
+        )
+    return column
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayEncoder:
+    """Encode images and sequences that are numeric arrays of the declared size.
+
+    An image (rows, h, w) or (rows, h, w, c) becomes (rows, c, h, w), a sequence keeps its shape
+    (rows, steps) or (rows, steps, width). Numbers are clipped to the declared bounds (an image
+    without bounds: 0 to 255) and scaled to 0..1; a missing number becomes 0.
+    """
+
+    def shape(self, field: Field) -> tuple[int, ...]:
+        """Return the shape of one encoded row; raise `ContractError` if it is not declared."""
+        dims = (2, 3) if field.kind == "image" else (1, 2)
+        if len(field.size) not in dims:
+            raise ContractError(
+                f"field {field.name!r} declares size {list(field.size)}, "
+                f"expected {dims[0]} or {dims[1]} numbers",
+                hint=f"declare size under {field.name}, or give the solution a FieldEncoder for it",
+            )
+        if field.kind == "image":
+            return (*field.size[2:], *field.size[:2]) if field.size[2:] else (1, *field.size)
+        if self._bounds(field) is None:
+            raise ContractError(
+                f"field {field.name!r} is a sequence without bounds",
+                hint=f"declare bounds: [lowest, highest] under {field.name}",
+            )
+        return field.size
+
+    def encode(self, field: Field, column: Array) -> Array:
+        """Return float32 of (rows, *shape), 0 to 1."""
+        numbers = self.numbers(field, column)
+        if field.kind == "image":
+            numbers = numbers.reshape(*numbers.shape[:3], -1).transpose(0, 3, 1, 2)
+        lower, upper = self._bounds(field) or (0.0, 1.0)
+        scaled = (np.clip(numbers, lower, upper) - lower) / (upper - lower)
+        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
+
+    def numbers(self, field: Field, column: Array) -> Array:
+        """Return the column as one array (rows, *size); raise `DataError` if it is not one."""
+        wanted = (len(column), *field.size)
+        if column.dtype == object and all(isinstance(item, np.ndarray) for item in column):
+            shapes = {item.shape for item in column}
+            if shapes <= {tuple(field.size)}:
+                column = np.stack(list(column)) if len(column) else np.empty(wanted)
+        if column.dtype.kind not in "fiub" or column.shape != wanted:
+            raise DataError(
+                f"field {field.name!r} is a column of {column.dtype} {column.shape[1:]}, "
+                f"expected a numeric array of {tuple(field.size)} in each row",
+                hint="give the solution a FieldEncoder that reads files or uneven lengths",
+            )
+        return column.astype(np.float32 if column.dtype.itemsize <= 4 else np.float64)
+
+    def counts(self, field: Field, column: Array) -> Counts:
+        """Count the numbers that are missing or clipped."""
+        bounded = self.numbers(field, column)
+        lower, upper = self._bounds(field) or (0.0, 1.0)
+        return Counts(
+            rows=bounded.size,
+            missing=int(np.isnan(bounded).sum()),
+            below=int((bounded < lower).sum()),
+            above=int((bounded > upper).sum()),
+        )
+
+    def _bounds(self, field: Field) -> tuple[float, float] | None:
+        return field.bounds or ((0.0, 255.0) if field.kind == "image" else None)
+
+
+def encode_outside(field: Field, encoder: FieldEncoder, column: Array) -> Array:
+    """Encode through a FieldEncoder, and hold it to its own promise of shape and finiteness."""
+    encoded = np.asarray(encoder.encode(field, column), dtype=np.float32)
+    wanted = (len(column), *encoder.shape(field))
+    if encoded.shape != wanted:
+        raise DataError(
+            f"the encoder of field {field.name!r} gave shape {encoded.shape}, expected {wanted}"
+        )
+    if not np.isfinite(encoded).all():
+        raise DataError(f"the encoder of field {field.name!r} gave numbers that are not finite")
+    return encoded
+
+
+def count_outside(field: Field, column: Array) -> Counts:
+    """Count the rows of a column of another kind that hold nothing."""
+    if column.dtype == object:
+        missing = sum(item is None for item in column)
+    elif column.dtype.kind in "fMm" and len(column):
+        missing = int(np.isnat(column).sum() if column.dtype.kind in "Mm" else _empty(column).sum())
+    else:
+        missing = 0
+    return Counts(rows=len(column), missing=missing)
+
+
+def _empty(column: Array) -> Array:
+    """Tell which rows hold nothing but NaN: (rows,)."""
+    return np.asarray(np.isnan(column.reshape(len(column), -1)).all(axis=1))
+
+
+def _with_missing(cells: Array, missing: Array) -> Array:
+    return np.concatenate([cells, missing[..., None]], axis=-1)

@@ -1,0 +1,90 @@
+"""The default finish: a decision by a declared cut, or by a declared share of the rows.
+
+A share needs a threshold that is fitted on the calibration part. Under privacy that threshold is
+bought by the exponential mechanism with the same epsilon as the training; the calibration part
+holds other persons than the training part, so that the two compose in parallel (McSherry 2009)
+and the whole bundle stays within that epsilon.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from verticals.contract.model import DataContract
+from verticals.errors import TrainingError
+from verticals.plugin import Columns, Output
+from verticals.table import Array, Table
+
+_GRID = np.linspace(0.0, 1.0, 1001)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionFinish:
+    """Add `decision` (1 where the positive value is decided) to the scores of a contract."""
+
+    outputs: tuple[Output, ...]
+    contract: DataContract
+    epsilon: float | None = None
+
+    @property
+    def fits_on_data(self) -> bool:
+        """Tell whether `fit` reads the calibration part."""
+        return self.contract.decision is not None and self.contract.decision.rate is not None
+
+    def fit(self, scores: Columns, table: Table) -> Mapping[str, Any]:
+        """Return `{"cut": …}`: the declared one, or the one that decides the declared share.
+
+        Raises `TrainingError` if a share is declared and the calibration part is empty.
+        """
+        decision = self.contract.decision
+        if decision is None:
+            return {}
+        if decision.cut is not None:
+            return {"cut": decision.cut}
+        score = np.asarray(scores[score_name(self.contract)], dtype=np.float64)
+        share = float(decision.rate or 0.0)
+        if score.size == 0:
+            raise TrainingError(
+                f"decision rate {share} needs a calibration part, which has 0 rows",
+                hint="give the calibrate part a share, or declare `decision: {cut: …}`",
+            )
+        if self.epsilon is None:
+            return {"cut": float(np.quantile(score, 1.0 - share, method="higher"))}
+        return {"cut": private_quantile(score, 1.0 - share, self.epsilon)}
+
+    def apply(self, scores: Columns, settings: Mapping[str, Any]) -> Columns:
+        """Return the scores and, where a decision is declared, `decision` (1.0 or 0.0)."""
+        if "cut" not in settings:
+            return dict(scores)
+        score = np.asarray(scores[score_name(self.contract)])
+        return {**scores, "decision": (score >= settings["cut"]).astype(np.float64)}
+
+
+def score_name(contract: DataContract, target: str = "") -> str:
+    """Return the name of a target's score: `score` for a single binary target, else its name."""
+    if len(contract.targets) == 1 and contract.targets[0].kind == "binary":
+        return "score"
+    return target or (contract.decision.target if contract.decision else "")
+
+
+def private_quantile(values: Array, share: float, epsilon: float) -> float:
+    """Return an epsilon-differentially private quantile of values in [0, 1].
+
+    Exponential mechanism on a grid of 1,001 points with the rank error as its loss (Smith 2011,
+    "Privacy-preserving statistical estimation with optimal convergence rates"). Adding or
+    removing one row moves the rank error of a point by at most 1. Randomness comes from the
+    operating system and is stored nowhere.
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    rank = np.searchsorted(ordered, _GRID, side="right")
+    loss = np.abs(rank - share * len(ordered))
+    log_weight = -epsilon * (loss - loss.min()) / 2.0
+    weight = np.exp(log_weight)
+    uniform = secrets.randbits(53) / 2.0**53
+    place = np.searchsorted(np.cumsum(weight) / weight.sum(), uniform, side="right")
+    return float(_GRID[min(place, len(_GRID) - 1)])

@@ -1,0 +1,301 @@
+"""The plugin interface: what a vertical declares, and what the SDK asks of it.
+
+A plugin is a distribution with an entry point in the group `verticals` that names a module with
+hook implementations. The hooks return descriptions only; code is imported on first use through
+`SolutionInfo.target`. This module needs nothing but the standard library, numpy and pluggy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import pluggy
+
+from verticals.contract.model import DataContract, Field, Target
+from verticals.table import Array, Table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from verticals.evidence import EvidenceInfo, Measurement
+
+API_VERSION = 1
+ENTRY_POINT_GROUP = "verticals"
+
+hookspec = pluggy.HookspecMarker("verticals")
+hookimpl = pluggy.HookimplMarker("verticals")
+
+Columns = Mapping[str, Array]  # output name -> array of (rows,)
+
+#: What a solution may offer; anything else in `SolutionInfo.offers` is a problem.
+OFFERS = frozenset({"private", "attributions", "reasons", "online"})
+
+
+def _empty() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionInfo:
+    """Describe one option of a solution: `train --option NAME=VALUE`."""
+
+    name: str
+    default: Any
+    help: str
+    choices: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolutionInfo:
+    """Describe a solution without importing it."""
+
+    name: str
+    api_version: int  # no default, on purpose
+    state_version: int  # a bundle opens only at a readable one
+    target: str  # "package.module:NAME", imported on first use
+    offers: frozenset[str] = frozenset()  # private, attributions, reasons, online
+    readable_state_versions: tuple[int, ...] = ()  # older ones that `load` still reads
+    summary: str = ""
+    domain: str = ""
+    intended_use: str = ""
+    not_for: str = ""
+    requirements: tuple[str, ...] = ()  # on data, in words
+    options: tuple[OptionInfo, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditCheckInfo:
+    """Describe an audit check without importing it; its target imports no torch.
+
+    `rules` are policy rules that come with the check, in the form of a policy file's `[[rule]]`.
+    """
+
+    name: str
+    target: str  # "package.module:NAME", an AuditCheck
+    needs: tuple[str, ...]  # evidence tables
+    summary: str = ""
+    rules: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFormatInfo:
+    """Describe a further report format: a file ending and the function that renders it."""
+
+    name: str  # the ending, without the dot
+    target: str  # "package.module:NAME": (document: Mapping) -> bytes
+    summary: str = ""
+
+
+class AuditCheck(Protocol):
+    """Turn evidence tables into measurements, without torch and without the model."""
+
+    def __call__(
+        self, tables: Mapping[str, Table], info: EvidenceInfo
+    ) -> Iterable[Measurement]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Name one output column and say what it holds.
+
+    Kinds: probability, ordinal, real, flag, set, text. `target` is the contract's target that the
+    output speaks of, and `value` the class or level, where the output is one of several.
+    """
+
+    name: str
+    kind: str
+    target: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Say where each field stands in the encoded blocks, and the shape of each block.
+
+    `where` maps a field to its block and the columns it takes there (one player each);
+    `shapes` maps a block to the shape of one row. `fields` are the declarations, by name.
+    `edges` gives, for a piecewise-linear field, its bin edges in natural units.
+    """
+
+    where: Mapping[str, tuple[str, slice]]
+    shapes: Mapping[str, tuple[int, ...]]
+    fields: Mapping[str, Field] = field(default_factory=_empty)
+    edges: Mapping[str, tuple[float, ...]] = field(default_factory=_empty)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Say how to train: the contract, the options, the seed, and the privacy target if any.
+
+    `seed` governs split and initial weights; under privacy it never governs sampling or noise.
+    """
+
+    contract: DataContract
+    options: Mapping[str, Any] = field(default_factory=_empty)
+    seed: int = 0
+    epsilon: float | None = None
+    delta: float | None = None
+    max_grad_norm: float = 1.0
+    device: str = "auto"
+    checkpoint: str | None = None  # a folder for resumable progress, or None
+    resources: Mapping[str, str] = field(default_factory=_empty)  # name -> folder or file
+    progress: Callable[[str, int, int], None] | None = None  # (what, done, of)
+
+    @property
+    def private(self) -> bool:
+        """Tell whether training is to be differentially private."""
+        return self.epsilon is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Hold everything that a model needs to come back: arrays and JSON. No code, no rows."""
+
+    tensors: Mapping[str, Array]
+    settings: Mapping[str, Any]  # JSON
+
+
+@runtime_checkable
+class FieldEncoder(Protocol):
+    """Turn a field of a new kind into numbers, from its declaration alone."""
+
+    def shape(self, field: Field) -> tuple[int, ...]:
+        """Return the shape of one encoded row."""
+        ...
+
+    def encode(self, field: Field, column: Array) -> Array:
+        """Return float32 of (rows, *shape)."""
+        ...
+
+
+@runtime_checkable
+class FeatureStream(Protocol):
+    """Derive fields one event at a time; equal to `Features.batch` on every row."""
+
+    def push(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the derived fields of this event, then take the event into the state."""
+        ...
+
+    def save(self) -> State:
+        """Return the state, which is private data: a file of its own, never in a bundle."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Take a saved state up again."""
+        ...
+
+
+@runtime_checkable
+class Features(Protocol):
+    """Derive fields before the split. Each field names, in `reads`, the entities it reads."""
+
+    fields: tuple[Field, ...]
+
+    def batch(self, table: Table) -> Table:
+        """Return the table with the derived fields added."""
+        ...
+
+    def stream(self) -> FeatureStream:
+        """Return an empty stream, for online scoring."""
+        ...
+
+
+@runtime_checkable
+class Finish(Protocol):
+    """Turn raw scores into what people get: calibration, operating point, conformal sets.
+
+    `scores` are the columns that the network gives: for a binary target `score`, for several
+    classes `<target>_<class>`, for a numeric target `<target>`.
+    """
+
+    outputs: tuple[Output, ...]
+
+    def fit(self, scores: Columns, table: Table) -> Mapping[str, Any]:
+        """Return JSON settings, fitted on the calibration part."""
+        ...
+
+    def apply(self, scores: Columns, settings: Mapping[str, Any]) -> Columns:
+        """Return the output columns."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Score rows, and hand over what is needed to come back."""
+
+    def predict(self, table: Table) -> Columns:
+        """Return one array of (rows,) for each output."""
+        ...
+
+    def state(self) -> State:
+        """Return tensors and settings; only the SDK writes files."""
+        ...
+
+
+@runtime_checkable
+class Solution(Protocol):
+    """The escape hatch: latent traits, trees, vendor models.
+
+    A solution that is not a `TorchSolution` may also have `outputs(contract) -> tuple[Output,
+    ...]`; a model may also have `attributions(table)` (see `verticals.explain.Attributions`).
+    """
+
+    def demo(self) -> tuple[DataContract, Table]:
+        """Return a contract and data that are shipped or simulated, read without a network.
+
+        The table is raw: its columns are the contract's source columns, not yet bound.
+        """
+        ...
+
+    def fit(self, parts: Mapping[str, Table], setup: Setup) -> Model:
+        """Train on the parts `train`, `validate`, `calibrate`, `test` as the solution sees fit."""
+        ...
+
+    def load(self, state: State, setup: Setup) -> Model:
+        """Bring a model back from its state; needs no data."""
+        ...
+
+    def evidence(self, model: Model, parts: Mapping[str, Table]) -> Mapping[str, Table]:
+        """Return further named tables of measured facts."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchSolution:
+    """The usual way: give a network, get everything else.
+
+    `demo()` returns a contract and a raw table. `network(inputs, targets, options)` returns a
+    module whose `forward` takes `{block: tensor}` and returns (rows, width) raw scores: log-odds
+    for a binary target, one column a class for a categorical one, one a threshold for an ordinal
+    one (levels − 1, decreasing), the value for a numeric one; targets side by side.
+    """
+
+    demo: Callable[[], tuple[DataContract, Table]]
+    network: Callable[[Inputs, Sequence[Target], Mapping[str, Any]], nn.Module]
+    features: Features | None = None
+    finish: Finish | None = None
+    evidence: Callable[[Model, Mapping[str, Table]], Mapping[str, Table]] | None = None
+    encoders: Mapping[str, FieldEncoder] | None = None
+    options: Mapping[str, Any] = field(default_factory=_empty)  # training defaults
+    demo_shares: Mapping[str, float] = field(default_factory=_empty)  # of the demo's rows
+
+
+@hookspec
+def verticals_solutions() -> Iterable[SolutionInfo]:
+    """Return the solutions that this distribution offers."""
+    return ()
+
+
+@hookspec
+def verticals_audit_checks() -> Iterable[AuditCheckInfo]:
+    """Return the audit checks that this distribution offers."""
+    return ()
+
+
+@hookspec
+def verticals_report_formats() -> Iterable[ReportFormatInfo]:
+    """Return further report formats."""
+    return ()

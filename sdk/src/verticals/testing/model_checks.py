@@ -1,0 +1,310 @@
+"""Conformance checks on trained models: scores, saving, privacy, attributions, errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+
+from verticals.api import open_scorer
+from verticals.collect import Attributes
+from verticals.contract import bind
+from verticals.contract.model import MISSING
+from verticals.errors import VerticalsError
+from verticals.evidence import open_evidence
+from verticals.plugin import Columns
+from verticals.table import Array
+from verticals.testing.data_checks import same_column
+from verticals.testing.subject import Subject
+from verticals.testing.verdicts import CheckFailed, NotOffered, require
+
+# One row and its batch may differ by the rounding of float32 sums in another order.
+ROUNDING = 1e-5
+
+_SCORE = """
+import json, sys
+import verticals, numpy as np
+from verticals.testing.subject import make_subject
+from pathlib import Path
+subject = make_subject(sys.argv[1], Path(sys.argv[3]))
+scorer = verticals.open(sys.argv[2], device="cpu")
+columns = scorer.columns(subject.bound)
+print(json.dumps({name: [v if isinstance(v, str) else float(v).hex() for v in column.tolist()]
+                  for name, column in columns.items()}))
+"""
+
+
+def check_repeats_without_privacy(subject: Subject) -> None:
+    """The same seed gives the same bundle, byte for byte, where training is not private."""
+    first = subject.train("plain", no_privacy=True)
+    second = subject.train("again", no_privacy=True)
+    require(
+        first.digest == second.digest,
+        f"two trainings with one seed have digests {first.digest[:20]}… and {second.digest[:20]}…",
+    )
+
+
+def check_scores_in_range(subject: Subject) -> None:
+    """Every declared output is there, finite, and in the range of its kind."""
+    scorer = subject.scorer
+    columns = scorer.columns(subject.bound)
+    declared = {output.name: output for output in scorer.finish.outputs}
+    require(
+        set(columns) == set(declared),
+        f"outputs are {sorted(columns)}, declared are {sorted(declared)}",
+    )
+    for name, output in declared.items():
+        column = np.asarray(columns[name])
+        require(column.shape == (subject.bound.rows,), f"{name} has shape {column.shape}")
+        if output.kind in ("set", "text"):
+            continue
+        require(bool(np.isfinite(column).all()), f"{name} has values that are not finite")
+        if output.kind == "probability":
+            require(
+                bool(column.min() >= 0 and column.max() <= 1),
+                f"{name} reaches from {column.min():g} to {column.max():g}, expected 0 to 1",
+            )
+        if output.kind == "flag":
+            require(set(np.unique(column)) <= {0.0, 1.0}, f"{name} has values beyond 0 and 1")
+
+
+def check_input_unchanged(subject: Subject) -> None:
+    """Scoring leaves the table as it was."""
+    table = subject.bound
+    before = {name: np.array(table[name], copy=True) for name in table}
+    subject.scorer.columns(table)
+    for name, column in before.items():
+        require(same_column(column, table[name]), f"scoring changed the column {name!r}")
+
+
+def check_row_order_irrelevant(subject: Subject) -> None:
+    """Scores go with their rows when the rows are shuffled."""
+    table = subject.bound
+    order = np.random.default_rng(5).permutation(table.rows)
+    _require_close(
+        {name: column[order] for name, column in subject.scorer.columns(table).items()},
+        subject.scorer.columns(table.take(order)),
+        "shuffled rows",
+    )
+
+
+def check_one_row_equals_batch(subject: Subject) -> None:
+    """A row gets the same score alone as among others."""
+    table = subject.bound
+    rows = list(range(0, table.rows, max(1, table.rows // 7)))
+    batch = subject.scorer.columns(table)
+    for row in rows:
+        _require_close(
+            {name: column[row : row + 1] for name, column in batch.items()},
+            subject.scorer.columns(table.take([row])),
+            f"row {row + 1} alone",
+        )
+
+
+def check_protected_fields_unused(subject: Subject) -> None:
+    """Changing protected fields and strata changes no score, unless they are declared features."""
+    contract, _ = subject.demo
+    unused = [item.name for item in contract.audited if not item.is_input]
+    present = [name for name in unused if name in subject.bound]
+    if not present:
+        raise NotOffered("no protected field or stratum in the demo")
+    table = subject.bound
+    changed = table.with_columns({name: table[name][::-1] for name in present})
+    _require_close(
+        subject.scorer.columns(table),
+        subject.scorer.columns(changed),
+        f"changed {', '.join(present)}",
+    )
+
+
+def check_missing_and_unseen(subject: Subject) -> None:
+    """Rows with nothing known, and with values never seen, are scored all the same."""
+    contract, _ = subject.demo
+    table = subject.bound.take(slice(0, 5))
+    blank, unseen = {}, {}
+    for item in contract.inputs:
+        column = table[item.name]
+        if item.kind in ("categorical", "ordinal"):
+            blank[item.name] = np.full_like(column, MISSING)
+            unseen[item.name] = np.full_like(column, len(item.values))
+        elif item.kind in ("numeric", "boolean"):
+            blank[item.name] = np.full_like(column, np.nan)
+            unseen[item.name] = column if item.kind == "boolean" else np.full_like(column, 1e12)
+    for what, columns in (("missing", blank), ("never seen", unseen)):
+        scored = subject.scorer.columns(table.with_columns(columns))
+        for output in subject.scorer.finish.outputs:
+            values = scored[output.name]
+            if values.dtype.kind == "f":
+                require(
+                    bool(np.isfinite(values).all()), f"{output.name} is not finite where {what}"
+                )
+
+
+def check_reloads_in_fresh_process(subject: Subject) -> None:
+    """The bundle gives the very same scores in a fresh process."""
+    result = subject.train("plain", no_privacy=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _SCORE, subject.name, str(result.bundle), str(subject.folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    require(done.returncode == 0, f"a fresh process failed: {done.stderr.strip()[-200:]}")
+    seen = json.loads(done.stdout.splitlines()[-1])
+    for name, column in subject.scorer.columns(subject.bound).items():
+        expected = [v if isinstance(v, str) else float(v).hex() for v in column.tolist()]
+        require(seen[name] == expected, f"{name} differs in a fresh process")
+
+
+def check_scores_need_features_only(subject: Subject) -> None:
+    """Raw data without targets, protected fields and strata can be scored."""
+    contract, raw = subject.demo
+    inputs = contract.inputs
+    needed = {item.column for item in inputs} | {c for item in inputs for c in item.columns}
+    needed |= {contract.id, contract.group, contract.time} & set(raw)
+    few = raw.select([name for name in raw if name in needed]).take(slice(0, 20))
+    scored = subject.scorer.predict(few)
+    require(scored.rows == few.rows, f"{scored.rows} rows scored, expected {few.rows}")
+
+
+def check_private_training(subject: Subject) -> None:
+    """Private training runs, reports its epsilon, stays within it, and differs from run to run."""
+    if not subject.offers("private"):
+        raise NotOffered("private training")
+    first = subject.train("private", epsilon=3.0)
+    record = first.privacy
+    require(record is not None, "the bundle has no privacy record")
+    if record is None:
+        return
+    require(
+        0 < record["epsilon"] <= 3.0,
+        f"the record says epsilon {record['epsilon']}, expected at most 3",
+    )
+    require(0 < record["delta"] < 1, f"the record says delta {record['delta']}")
+    second = subject.train("private-again", epsilon=3.0)
+    require(
+        first.digest != second.digest,
+        "two private trainings with one seed are the same: the noise follows the seed",
+    )
+    open_scorer(first.bundle, device="cpu").columns(subject.bound)
+
+
+def check_attributions_add_up(subject: Subject) -> None:
+    """Base and attributions add up to the raw score, for every row and output."""
+    if not subject.offers("attributions"):
+        raise NotOffered("attributions")
+    model = subject.scorer.model
+    require(isinstance(model, Attributes), "attributions are offered, but the model has none")
+    if not isinstance(model, Attributes):
+        return
+    table = subject.bound.take(slice(0, 200))
+    found = model.attributions(table)
+    rebuilt = found.base[None, :] + found.values.sum(axis=2)
+    error = float(np.abs(rebuilt - found.raw).max())
+    scale = max(1.0, float(np.abs(found.raw).max()))
+    require(error <= 1e-3 * scale, f"attributions miss the raw score by {error:.3g}")
+    require(
+        found.values.shape == (table.rows, len(found.outputs), len(found.fields)),
+        f"attributions have shape {found.values.shape}",
+    )
+    require(
+        set(found.fields) <= {item.name for item in subject.scorer.contract.inputs},
+        "attributions name fields that the contract does not declare as inputs",
+    )
+
+
+def check_reasons_count(subject: Subject) -> None:
+    """Every adverse decision has reasons, every reason pushed, and no favourable one has any."""
+    if not subject.offers("reasons"):
+        raise NotOffered("reasons")
+    _, raw = subject.demo
+    scored = subject.scorer.predict(raw.take(slice(0, 300)), reasons=3)
+    contract = subject.scorer.contract
+    require(contract.decision is not None, "reasons are offered without a decision")
+    if contract.decision is None:
+        return
+    favourable = contract.target(contract.decision.target).favourable
+    given = np.array([text is not None for text in scored["reason_1"]])
+    declined = scored["decision"] != favourable
+    require(bool((given <= declined).all()), "a favourable decision has an adverse reason")
+
+
+def check_online_equals_batch(subject: Subject) -> None:
+    """One event at a time gets the score that the same rows get in batch."""
+    if not subject.offers("online"):
+        raise NotOffered("online scoring")
+    _, raw = subject.demo
+    few = raw.take(slice(0, 40))
+    batch = subject.scorer.predict(few)
+    online = subject.scorer.online()
+    for row in range(few.rows):
+        seen = online.push({name: few[name][row] for name in few})
+        for name, value in seen.items():
+            expected = batch[name][row]
+            same = value == expected or (
+                isinstance(value, float) and abs(value - float(expected)) <= ROUNDING
+            )
+            require(same, f"event {row + 1}: {name} is {value!r} online, {expected!r} in batch")
+
+
+def check_errors_are_clear(subject: Subject) -> None:
+    """A missing column is refused by name with a hint, as a `VerticalsError`."""
+    contract, raw = subject.demo
+    item = contract.inputs[0]
+    column = item.column or (item.columns[0] if item.columns else "")
+    if column not in raw:
+        raise NotOffered("the first input is no raw column")
+    try:
+        bind(contract, raw.without([column]), targets=False, audited=False)
+    except VerticalsError as error:
+        told = " ".join([error.message, *getattr(error, "violations", ())])
+        require(column in told, f"the error does not name the column {column!r}")
+        return
+    except Exception as error:
+        raise CheckFailed(f"a missing column raises {type(error).__name__}") from error
+    raise CheckFailed(f"a missing column {column!r} is not refused")
+
+
+def check_evidence_complete(subject: Subject) -> None:
+    """The evidence holds scores, decisions and groups, and no column of raw features."""
+    result = subject.train("plain", no_privacy=True)
+    evidence = open_evidence(result.evidence)
+    scores = evidence.tables["scores"]
+    contract, _ = subject.demo
+    require(scores.rows > 0, "the evidence has 0 rows")
+    for item in contract.audited:
+        require(f"attr:{item.name}" in scores, f"the evidence lacks the groups of {item.name!r}")
+    leaked = {item.name for item in contract.inputs} & set(scores)
+    require(not leaked, f"the evidence holds raw features: {sorted(leaked)}")
+
+
+def _require_close(expected: Columns, seen: Columns, what: str) -> None:
+    for name in expected:
+        require(_close(np.asarray(expected[name]), np.asarray(seen[name])), f"{what}: {name} moved")
+
+
+def _close(first: Array, second: Array) -> bool:
+    if first.dtype.kind in "fc" and second.dtype.kind in "fc":
+        return bool(np.allclose(first, second, rtol=0.0, atol=ROUNDING, equal_nan=True))
+    return same_column(first, second)
+
+
+MODEL_CHECKS = (
+    check_repeats_without_privacy,
+    check_scores_in_range,
+    check_input_unchanged,
+    check_row_order_irrelevant,
+    check_one_row_equals_batch,
+    check_protected_fields_unused,
+    check_missing_and_unseen,
+    check_reloads_in_fresh_process,
+    check_scores_need_features_only,
+    check_private_training,
+    check_attributions_add_up,
+    check_reasons_count,
+    check_online_equals_batch,
+    check_errors_are_clear,
+    check_evidence_complete,
+)

@@ -1,0 +1,92 @@
+"""What the conformance checks look at: a solution, its demo data, and models trained once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from verticals.api import Scorer, TrainingResult, open_scorer, train
+from verticals.api.vertical import Vertical, load_vertical
+from verticals.contract import DataContract, bind, resolve
+from verticals.table import Table
+
+MOST_ROWS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Hold what the checks share; everything is made on first use and then kept.
+
+    `folder` receives bundles. At most 1,000 rows of the demo are used, so that a check takes
+    seconds.
+    """
+
+    vertical: Vertical
+    folder: Path
+    seed: int = 0
+    _kept: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Return the solution's name."""
+        return self.vertical.info.name
+
+    def offers(self, what: str) -> bool:
+        """Tell whether the solution offers something."""
+        return what in self.vertical.info.offers
+
+    def kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what `make` gave the first time."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+    @property
+    def demo(self) -> tuple[DataContract, Table]:
+        """Return the resolved contract and at most 1,000 raw rows."""
+
+        def make() -> tuple[DataContract, Table]:
+            contract, raw = self.vertical.solution.demo()
+            return resolve(contract, list(raw)), raw.take(slice(0, MOST_ROWS))
+
+        found: tuple[DataContract, Table] = self.kept("demo", make)
+        return found
+
+    @property
+    def bound(self) -> Table:
+        """Return the demo rows, bound, with derived fields."""
+        contract, raw = self.demo
+        table: Table = self.kept("bound", lambda: self.vertical.derive(bind(contract, raw).table))
+        return table
+
+    def train(self, name: str, **settings: Any) -> TrainingResult:
+        """Train on the demo rows into a folder of that name, once."""
+        contract, raw = self.demo
+
+        def make() -> TrainingResult:
+            return train(
+                self.name,
+                out=self.folder / name,
+                contract=contract,
+                data=raw,
+                seed=self.seed,
+                device="cpu",
+                **settings,
+            )
+
+        result: TrainingResult = self.kept(f"train:{name}", make)
+        return result
+
+    @property
+    def scorer(self) -> Scorer:
+        """Return the plainly trained model, reopened from its bundle."""
+        result = self.train("plain", no_privacy=True)
+        scorer: Scorer = self.kept("scorer", lambda: open_scorer(result.bundle, device="cpu"))
+        return scorer
+
+
+def make_subject(name: str, folder: Path) -> Subject:
+    """Load the named solution for checking; raise `PluginError` if it cannot be loaded."""
+    return Subject(vertical=load_vertical(name), folder=folder)

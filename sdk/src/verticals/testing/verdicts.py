@@ -1,0 +1,17 @@
+"""How a conformance check says that it failed, or that there is nothing to check."""
+
+from __future__ import annotations
+
+
+class CheckFailed(Exception):
+    """Say what was seen and what was expected, on one line."""
+
+
+class NotOffered(Exception):
+    """Say what the solution does not offer."""
+
+
+def require(holds: bool, message: str) -> None:
+    """Raise `CheckFailed` with the message unless the condition holds."""
+    if not holds:
+        raise CheckFailed(message)

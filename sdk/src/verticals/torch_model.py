@@ -1,0 +1,299 @@
+"""A `TorchSolution` as a `Solution`: encode, train, score, attribute, and hand over the state."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from verticals.contract.model import GROUP, DataContract, Target
+from verticals.encode import Encoder, build_encoder, encoder_from_settings, fit_encoder
+from verticals.errors import BundleError, TrainingError
+from verticals.explain import (
+    Attributions,
+    Background,
+    declared_background,
+    explain_additive,
+    explain_game,
+    make_game,
+)
+from verticals.networks import AdditiveNetwork, heads, shape_table
+from verticals.plugin import Columns, Model, Setup, State, TorchSolution
+from verticals.seeding import seeded
+from verticals.table import Array, Table, concatenate
+from verticals.training import pick_device, train_network
+from verticals.training.options import train_options
+
+ROWS_AT_ONCE = 16_384
+BACKGROUND_POINTS = 64
+SAMPLED_DRAWS = 32
+
+
+class TorchAdapter:
+    """Make a full `Solution` of a network factory."""
+
+    def __init__(self, declared: TorchSolution) -> None:
+        self._declared = declared
+        self.demo_shares = declared.demo_shares
+
+    def demo(self) -> tuple[DataContract, Table]:
+        """Return the declared demo."""
+        return self._declared.demo()
+
+    def fit(self, parts: Mapping[str, Table], setup: Setup) -> TorchModel:
+        """Encode by declarations (or, where not private, by quantiles) and train the network.
+
+        Under privacy the validation part is trained on as well: nothing looks at its loss.
+        Raises `TrainingError` if no row of the training part has a label.
+        """
+        contract, declared = setup.contract, self._declared
+        train, validation = parts["train"], parts["validate"]
+        if setup.private:
+            train, validation = concatenate([train, validation]), validation.take(slice(0, 0))
+        train, validation = _labelled(train, contract), _labelled(validation, contract)
+        if train.rows == 0:
+            raise TrainingError(
+                "the training part has 0 rows with a label, expected some",
+                hint="verticals contract check CONTRACT --data DATA",
+            )
+        options = {**declared.options, **setup.options}
+        encoder = self._encoder(train, setup, options)
+        network = self._network(encoder, setup, options)
+        trained = train_network(
+            network,
+            encoder.encode(train),
+            contract.targets,
+            _labels(train, contract.targets),
+            validation=(
+                (encoder.encode(validation), _labels(validation, contract.targets))
+                if validation.rows
+                else None
+            ),
+            options=train_options(options, network, private=setup.private),
+            seed=setup.seed,
+            device=setup.device,
+            epsilon=setup.epsilon,
+            delta=setup.delta,
+            max_grad_norm=setup.max_grad_norm,
+            units=_units(train) if setup.private and contract.group else None,
+            checkpoint=setup.checkpoint,
+            progress=setup.progress,
+        )
+        return TorchModel(
+            network=trained.network,
+            encoder=encoder,
+            contract=contract,
+            device=setup.device,
+            privacy=trained.privacy.to_json() if trained.privacy is not None else None,
+            training=trained.facts,
+        )
+
+    def load(self, state: State, setup: Setup) -> TorchModel:
+        """Bring a model back: the network is built from the contract, then filled."""
+        declared = self._declared
+        settings = state.settings
+        encoder = encoder_from_settings(
+            settings["encoder"], setup.contract.inputs, declared.encoders
+        )
+        network = self._network(encoder, setup, {**declared.options, **setup.options})
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in state.tensors.items()}
+        expected = network.state_dict()
+        wrong = [
+            name
+            for name in {*tensors, *expected}
+            if name not in tensors
+            or name not in expected
+            or tensors[name].shape != expected[name].shape
+        ]
+        if wrong:
+            raise BundleError(
+                f"the weights do not fit the network: {', '.join(sorted(wrong)[:5])}",
+                hint="install the version of the plugin that the bundle names",
+            )
+        network.load_state_dict(tensors)
+        return TorchModel(
+            network=network,
+            encoder=encoder,
+            contract=setup.contract,
+            device=setup.device,
+            privacy=None,
+            training=settings.get("training", {}),
+        )
+
+    def evidence(self, model: Model, parts: Mapping[str, Table]) -> Mapping[str, Table]:
+        """Return the solution's own evidence tables, if it declares any."""
+        return self._declared.evidence(model, parts) if self._declared.evidence else {}
+
+    def _encoder(self, train: Table, setup: Setup, options: Mapping[str, Any]) -> Encoder:
+        fields, encoders = setup.contract.inputs, self._declared.encoders
+        bins = int(options.get("bins", 16))
+        if setup.private or options.get("encoding") == "declared":
+            return build_encoder(fields, bins=bins, encoders=encoders)
+        return fit_encoder(fields, train, bins=bins, encoders=encoders)
+
+    def _network(self, encoder: Encoder, setup: Setup, options: Mapping[str, Any]) -> nn.Module:
+        """Build the network with weights that the seed alone decides."""
+        with seeded(setup.seed):
+            return self._declared.network(encoder.inputs, setup.contract.targets, options)
+
+
+class TorchModel:
+    """A trained network with its encoder: scores, attributions, losses, state."""
+
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        encoder: Encoder,
+        contract: DataContract,
+        device: str,
+        privacy: Mapping[str, Any] | None,
+        training: Mapping[str, Any],
+    ) -> None:
+        self.encoder = encoder
+        self._contract = contract
+        self._device = pick_device(device)
+        self._network = network.to(self._device).eval()
+        self._privacy = privacy
+        self._training = training
+
+    def predict(self, table: Table) -> Columns:
+        """Return the score columns of the contract's targets."""
+        return heads.scores(self._raw(table), self._contract.targets)
+
+    def state(self) -> State:
+        """Return weights, encoder settings, training facts and the privacy record."""
+        tensors = {
+            name: value.detach().cpu().numpy() for name, value in self._network.state_dict().items()
+        }
+        settings = {
+            "encoder": self.encoder.settings(),
+            "training": dict(self._training),
+            "privacy": self._privacy,
+        }
+        return State(tensors=tensors, settings=settings)
+
+    def attributions(self, table: Table) -> Attributions:
+        """Return Shapley values of the raw scores: exact if the network is additive, else sampled."""
+        blocks = self.encoder.encode(table)
+        background = declared_background(self._contract.inputs, self.encoder)
+        names = raw_outputs(self._contract.targets)
+        if isinstance(self._network, AdditiveNetwork):
+            terms = _DoubleTerms(self._network)
+            return explain_additive(terms, blocks, background, self.encoder.inputs, names)
+        game = make_game(
+            self._score_blocks, blocks, _points(background, self.encoder), self.encoder.inputs, names
+        )
+        return explain_game(game, method="sampled", draws=SAMPLED_DRAWS)
+
+    def row_losses(self, table: Table) -> Array:
+        """Return (rows,) losses against the labels in the table; unlabelled rows are left out."""
+        known = _labelled(table, self._contract)
+        raw = torch.from_numpy(self._raw(known))
+        labels = {
+            name: torch.from_numpy(column)
+            for name, column in _labels(known, self._contract.targets).items()
+        }
+        losses: Array = heads.row_losses(raw, self._contract.targets, labels).numpy()
+        return losses
+
+    def encoding_counts(self, table: Table) -> Table:
+        """Count what was missing, clipped or undeclared in each field."""
+        return self.encoder.counts(table)
+
+    def shapes(self) -> Table:
+        """Return the shape functions of an additive network, else an empty table."""
+        if not isinstance(self._network, AdditiveNetwork):
+            return Table({})
+        return shape_table(self._network, raw_outputs(self._contract.targets))
+
+    def _raw(self, table: Table) -> Array:
+        return self._score_blocks(self.encoder.encode(table))
+
+    @torch.no_grad()
+    def _score_blocks(self, blocks: Mapping[str, Array]) -> Array:
+        """Return (rows, width) float64 raw scores, a bounded number of rows at a time."""
+        rows = next(iter(blocks.values())).shape[0]
+        parts = []
+        for start in range(0, rows, ROWS_AT_ONCE):
+            part = {
+                name: torch.from_numpy(np.ascontiguousarray(block[start : start + ROWS_AT_ONCE]))
+                for name, block in blocks.items()
+            }
+            raw: Tensor = self._network({k: v.to(self._device) for k, v in part.items()})
+            parts.append(raw.double().cpu().numpy())
+        width = heads.width(self._contract.targets)
+        return np.concatenate(parts) if parts else np.zeros((0, width))
+
+
+class _DoubleTerms:
+    """Read an additive network's terms in double precision, so that they add up to the last digit."""
+
+    def __init__(self, network: AdditiveNetwork) -> None:
+        kept = {id(network.inputs): network.inputs}  # shared: declarations never change
+        self._network = copy.deepcopy(network, kept).cpu().double().eval()
+        self.players = network.players
+
+    @torch.no_grad()
+    def terms(self, blocks: Mapping[str, Array]) -> Array:
+        """Return (rows, terms, outputs)."""
+        tensors = {name: torch.from_numpy(np.array(block)) for name, block in blocks.items()}
+        found: Array = self._network.terms({k: v.double() for k, v in tensors.items()}).numpy()
+        return found
+
+    def bias(self) -> Array:
+        """Return (outputs,)."""
+        found: Array = self._network.bias.detach().numpy()
+        return found
+
+
+def raw_outputs(targets: Sequence[Target]) -> tuple[str, ...]:
+    """Name the raw scores, side by side as the network gives them."""
+    names: list[str] = []
+    for target in targets:
+        if target.kind == "binary":
+            names.append("score" if len(targets) == 1 else target.name)
+        elif target.kind == "numeric":
+            names.append(target.name)
+        elif target.kind == "categorical":
+            names += [f"{target.name}_{value}" for value in target.values]
+        else:
+            names += [f"{target.name} above {value}" for value in target.values[:-1]]
+    return tuple(names)
+
+
+def _points(background: Background, encoder: Encoder) -> dict[str, Array]:
+    """Draw background points and lay them out in blocks."""
+    drawn = background.sample(BACKGROUND_POINTS, seed=0)
+    blocks = {
+        name: np.zeros((BACKGROUND_POINTS, *shape), dtype=np.float32)
+        for name, shape in encoder.inputs.shapes.items()
+    }
+    for name, values in drawn.items():
+        block, where = encoder.inputs.where[name]
+        blocks[block][:, where] = values
+    return blocks
+
+
+def _labelled(table: Table, contract: DataContract) -> Table:
+    """Return the rows that have a label for at least one target."""
+    if not contract.targets:
+        return table
+    known = [~np.isnan(table[target.name]) for target in contract.targets]
+    return table.take(np.any(known, axis=0))
+
+
+def _labels(table: Table, targets: Sequence[Target]) -> dict[str, Array]:
+    return {
+        target.name: np.asarray(table[target.name], dtype=np.float32) for target in targets
+    }
+
+
+def _units(table: Table) -> Array:
+    """Return (rows,) person indices from 0."""
+    names = np.array([str(value) for value in table[GROUP]])
+    return np.asarray(np.unique(names, return_inverse=True)[1], dtype=np.int64)

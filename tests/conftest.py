@@ -1,0 +1,30 @@
+"""Refuse to test a stale copy of the packages in place of this checkout."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = {
+    "verticals": ROOT / "sdk" / "src",
+    "verticals_compliance": ROOT / "compliance" / "src",
+    "verticals_credit_scoring": ROOT / "plugins" / "credit-scoring" / "src",
+}
+
+
+def pytest_configure() -> None:
+    """Stop with one line where a package would be imported from anywhere else."""
+    if os.environ.get("VERTICALS_TEST_INSTALLED"):
+        return
+    for module, source in SOURCES.items():
+        spec = importlib.util.find_spec(module)
+        origin = spec.origin if spec is not None else None
+        if origin is None or not Path(origin).resolve().is_relative_to(source):
+            raise pytest.UsageError(
+                f"{module} would be imported from {origin or 'nowhere'}, expected {source}: "
+                "run `make test`, or set VERTICALS_TEST_INSTALLED=1 to test an installed copy"
+            )

@@ -1,0 +1,1 @@
+"""Four tiny verticals that prove the plugin interface: table, stream, images, items."""
