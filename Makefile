@@ -62,5 +62,5 @@ $(READY): $(DECLARED)
 		echo "==> 1/2 making $(VENV) with $$($(PYTHON) --version 2>&1)"; \
 		$(PYTHON) -m venv --clear $(VENV); }
 	@echo "==> 2/2 installing what requirements-dev.txt names (the first time some GB, with torch)"
-	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-compile -r requirements-dev.txt
 	@touch $(READY)

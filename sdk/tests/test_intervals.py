@@ -125,6 +125,13 @@ def test_offsets_move_the_calibration_gap_and_not_its_width() -> None:
     assert moved.upper - moved.estimate == pytest.approx(plain.upper)
 
 
+@pytest.mark.parametrize("groups", [2, 3, 5, 12])
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
+def test_the_simultaneous_quantile_is_that_of_the_studentized_range(groups, level) -> None:
+    expected = stats.studentized_range.ppf(level, groups, np.inf) / np.sqrt(2)
+    assert simultaneous_z(level, groups) == pytest.approx(expected, abs=1e-5)
+
+
 # ---- coverage -------------------------------------------------------------------------------
 
 
@@ -234,8 +241,9 @@ def test_homogeneity_is_pearson_for_large_and_fisher_for_small_tables() -> None:
     table = np.array([[40, 60, 35], [160, 140, 165]])
     expected = stats.chi2_contingency(table, correction=False).pvalue
     assert intervals.homogeneity(table[0], table.sum(0)) == pytest.approx(expected)
-    small = intervals.homogeneity([1, 6], [30, 30])
-    assert small == pytest.approx(stats.fisher_exact([[1, 6], [29, 24]]).pvalue)
+    for a, b in ((1, 6), (0, 3), (4, 4), (30, 26), (2, 0)):
+        small = intervals.homogeneity([a, b], [30, 35])
+        assert small == pytest.approx(stats.fisher_exact([[a, b], [30 - a, 35 - b]]).pvalue)
     assert intervals.homogeneity([0, 0, 0], [30, 30, 30]) == 1.0
     assert intervals.homogeneity([5], [30]) is None
 

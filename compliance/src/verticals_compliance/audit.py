@@ -16,23 +16,18 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from verticals.bundle import Bundle
 from verticals.errors import AuditError, DataError
 from verticals.evidence import Evidence
 from verticals.files import write_file
 from verticals.plugin import AuditCheckInfo
 from verticals.strictjson import parse_json
-from verticals.table import Table
 from verticals_compliance.checks import Checks, run_checks
-from verticals_compliance.comparisons import Comparison, comparisons
 from verticals_compliance.explanations import explanations, protected_reasons
 from verticals_compliance.fairness import compared, fairness
 from verticals_compliance.findings import Facts, findings, unmeasured_check
-from verticals_compliance.performance import flag_rates, performance
+from verticals_compliance.material import Material, read_material
 from verticals_compliance.policy import Policy, with_rules
-from verticals_compliance.predictions import Predictions, read_predictions
 from verticals_compliance.privacy import privacy_section
 from verticals_compliance.records import (
     AuditedBundle,
@@ -58,8 +53,7 @@ class Audit:
     record: AuditRecord
     policy: Policy
     checks: Checks
-    predictions: tuple[Predictions, ...]
-    comparisons: tuple[Comparison, ...]
+    material: Material
 
 
 def audit(
@@ -99,13 +93,10 @@ def run_audit(
     tables, info = evidence.tables, evidence.info
     plugin = run_checks(checks, tables, info, carried=carried)
     policy = with_rules(policy, plugin.rules)
-    predictions, found = _read(evidence, bundle)
-    performed = performance(predictions, policy.level)
-    if "scores" in tables:
-        performed += flag_rates(tables["scores"], info, policy.level)
+    material = read_material(evidence, bundle.contract, policy.level)
     facts = Facts(
-        performance=performed,
-        fairness=fairness(found, policy, seed=seed),
+        performance=material.performance,
+        fairness=fairness(material.comparisons, policy, seed=seed),
         privacy=privacy_section(bundle.privacy, tables.get("membership"), policy.level),
         privacy_units=_units_of(bundle.privacy),
         explanations=explanations(tables, policy.level),
@@ -114,18 +105,16 @@ def run_audit(
         attributes=info.attributes,
         left_out=frozenset(
             (item.output, item.attribute.name, item.metric)
-            for item in found
+            for item in material.comparisons
             if compared(item, policy)[1]
         ),
         rows=info.rows,
         units=info.units,
         level=policy.level,
-        events=_events(predictions),
+        events=material.events,
     )
     record = _record(evidence, bundle, policy, facts, plugin, seed)
-    return Audit(
-        record=record, policy=policy, checks=plugin, predictions=predictions, comparisons=found
-    )
+    return Audit(record=record, policy=policy, checks=plugin, material=material)
 
 
 def write_audit(folder: str | Path, record: AuditRecord) -> Path:
@@ -178,40 +167,6 @@ def record_schema() -> Mapping[str, Any]:
     return schema
 
 
-def _read(
-    evidence: Evidence, bundle: Bundle
-) -> tuple[tuple[Predictions, ...], tuple[Comparison, ...]]:
-    scores = evidence.tables.get("scores")
-    if scores is None:
-        return (), ()
-    predictions = read_predictions(scores, evidence.info, bundle.contract)
-    found = [
-        comparison
-        for item in predictions
-        for attribute in evidence.info.attributes
-        if f"attr:{attribute.name}" in scores
-        for comparison in comparisons(item, attribute, _labels(scores, attribute.name))
-    ]
-    return predictions, tuple(found)
-
-
-def _labels(scores: Table, name: str) -> np.ndarray[Any, np.dtype[Any]]:
-    return np.array(["" if value is None else str(value) for value in scores[f"attr:{name}"]])
-
-
-def _events(predictions: tuple[Predictions, ...]) -> dict[str, int]:
-    """Return how often the rarest outcome of each target with classes occurs."""
-    found = {}
-    for item in predictions:
-        if item.target.kind == "numeric":
-            continue
-        codes = item.outcome[~np.isnan(item.outcome)].astype(np.int64)
-        if codes.size:
-            classes = 2 if item.target.kind == "binary" else len(item.target.values)
-            found[item.output] = int(np.bincount(codes, minlength=classes).min())
-    return found
-
-
 def _units_of(promise: Mapping[str, Any] | None) -> int | None:
     units = (promise or {}).get("units")
     return units if isinstance(units, int) and not isinstance(units, bool) else None
@@ -222,9 +177,7 @@ def _record(
 ) -> AuditRecord:
     failed = [unmeasured_check(item.name, item.problem) for item in plugin.outcomes if item.problem]
     return AuditRecord(
-        auditor=Auditor(
-            distribution=DISTRIBUTION, version=metadata.version(DISTRIBUTION), seed=seed
-        ),
+        auditor=Auditor(distribution=DISTRIBUTION, version=_version(), seed=seed),
         policy=PolicyRef(name=policy.name, digest=policy.digest),
         bundle=AuditedBundle(
             digest=bundle.digest,
@@ -246,3 +199,10 @@ def _record(
         checks=facts.checks,
         findings=(*findings(policy, facts), *failed),
     )
+
+
+def _version() -> str:
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return "not installed"

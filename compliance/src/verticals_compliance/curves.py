@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from verticals.evidence import Evidence
+from verticals.evidence import AttributeInfo
 from verticals.intervals import design_effect, wilson
 from verticals.table import Array
 from verticals_compliance.comparisons import (
@@ -44,48 +45,57 @@ def curves(found: Sequence[Predictions], level: float) -> list[dict[str, Any]]:
     return rows
 
 
-def group_counts(evidence: Evidence, found: Sequence[Predictions]) -> list[dict[str, Any]]:
-    """Return for each group its rows, favourable outcomes and decisions, and their agreement."""
-    scores = evidence.tables.get("scores")
-    rows: list[dict[str, Any]] = []
-    for attribute in evidence.info.attributes if scores is not None else ():
-        if scores is None or f"attr:{attribute.name}" not in scores:
-            continue
-        labels = np.array([str(value or "") for value in scores[f"attr:{attribute.name}"]])
-        for item in found:
-            for group in group_names(attribute, labels):
-                part = item.take(labels == ("" if group == NOT_RECORDED else group))
-                rows.append(
-                    {
-                        "output": item.output,
-                        "attribute": attribute.name,
-                        "role": attribute.role,
-                        "label": attribute.label,
-                        "group": group,
-                        **_confusion(part),
-                    }
-                )
-    return rows
+@dataclass(frozen=True, kw_only=True)
+class GroupCount:
+    """Hold the counts of one group, seen from the favourable outcome; None where withheld."""
+
+    output: str
+    attribute: str
+    role: str
+    label: str
+    group: str
+    rows: int | None
+    labelled: int | None
+    favourable_outcomes: int | None
+    favourable_decisions: int | None
+    tp: int | None
+    fp: int | None
+    fn: int | None
+    tn: int | None
 
 
-def _confusion(part: Predictions) -> dict[str, int | None]:
-    decided, happened = favourable_decision(part), favourable_outcome(part)
+def group_counts(
+    item: Predictions, attribute: AttributeInfo, labels: Array
+) -> Iterator[GroupCount]:
+    """Yield for each group its rows, favourable outcomes and decisions, and their agreement."""
+    for group in group_names(attribute, labels):
+        part = item.take(labels == ("" if group == NOT_RECORDED else group))
+        decided, happened = favourable_decision(part), favourable_outcome(part)
+        yield GroupCount(
+            output=item.output,
+            attribute=attribute.name,
+            role=attribute.role,
+            label=attribute.label,
+            group=group,
+            rows=part.rows,
+            labelled=int(np.count_nonzero(~np.isnan(part.outcome))),
+            favourable_outcomes=_count(happened, 1),
+            favourable_decisions=_count(decided, 1),
+            tp=_both(decided, 1, happened, 1),
+            fp=_both(decided, 1, happened, 0),
+            fn=_both(decided, 0, happened, 1),
+            tn=_both(decided, 0, happened, 0),
+        )
 
-    def count(mask: Array | None) -> int | None:
-        return None if mask is None else int(np.count_nonzero(mask))
 
-    both = decided is not None and happened is not None
-    pairs = {"tp": (1, 1), "fp": (1, 0), "fn": (0, 1), "tn": (0, 0)}
-    return {
-        "rows": part.rows,
-        "labelled": int(np.count_nonzero(~np.isnan(part.outcome))),
-        "favourable_outcomes": count(None if happened is None else happened == 1),
-        "favourable_decisions": count(None if decided is None else decided == 1),
-        **{
-            name: count((decided == said) & (happened == was)) if both else None
-            for name, (said, was) in pairs.items()
-        },
-    }
+def _count(column: Array | None, value: int) -> int | None:
+    return None if column is None else int(np.count_nonzero(column == value))
+
+
+def _both(first: Array | None, said: int, second: Array | None, was: int) -> int | None:
+    if first is None or second is None:
+        return None
+    return int(np.count_nonzero((first == said) & (second == was)))
 
 
 def _calibration(

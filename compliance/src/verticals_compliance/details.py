@@ -32,7 +32,7 @@ from verticals.evidence import Evidence
 from verticals.files import write_file
 from verticals.strictjson import parse_json, plain, sha256
 from verticals_compliance.audit import MAX_BYTES, Audit, record_bytes
-from verticals_compliance.curves import curves, group_counts
+from verticals_compliance.curves import curves
 from verticals_compliance.policy import Policy, from_json
 from verticals_compliance.summaries import (
     additivity,
@@ -89,8 +89,8 @@ def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
         },
         "policy": {**done.policy.to_json(), "digest": done.policy.digest},
         "checks": [asdict(outcome) for outcome in done.checks.outcomes],
-        "curves": curves(done.predictions, level),
-        "groups": group_counts(evidence, done.predictions),
+        "curves": curves(done.material.predictions, level),
+        "groups": [asdict(row) for row in done.material.groups],
         "shapes": shapes(tables, contract),
         "reasons": reasons(tables),
         "attributions": attributions(tables, level),

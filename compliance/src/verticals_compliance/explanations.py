@@ -67,8 +67,9 @@ def _names(table: Table | None) -> list[str]:
 
 
 def _method(table: Table | None, output: str) -> str:
-    rows = [] if table is None else np.flatnonzero(table["output"] == output)
-    return str(table["method"][rows[0]]) if table is not None and len(rows) else ""
+    if table is None or output not in _names(table):
+        return ""
+    return str(table["method"][np.flatnonzero(table["output"] == output)[0]])
 
 
 def _error(table: Table | None, output: str) -> float | None:

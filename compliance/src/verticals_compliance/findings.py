@@ -234,8 +234,9 @@ def _privacy(rule: Rule, facts: Facts) -> Iterator[Measured]:
             if beyond is None:
                 yield _absent(raw)
             else:
-                value, lower, upper = beyond
-                yield Measured(value=value, lower=lower, upper=upper, evidence="/privacy/attack")
+                yield Measured(
+                    value=beyond[0], lower=beyond[1], upper=beyond[2], evidence="/privacy/attack"
+                )
         return
     value = section.epsilon if rule.metric == "epsilon" else section.delta
     if value is None:

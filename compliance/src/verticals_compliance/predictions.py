@@ -113,7 +113,7 @@ def _one(
         probabilities = _probabilities(target, outputs, columns)
         if probabilities is not None:
             choice, words = _most_probable(probabilities), MOST_PROBABLE
-    favourable, said = _favourable(target)
+    favourable, said = favourable_of(target)
     return Predictions(
         output=output,
         target=target,
@@ -129,7 +129,7 @@ def _one(
     )
 
 
-def _favourable(target: Target) -> tuple[float | None, str]:
+def favourable_of(target: Target) -> tuple[float | None, str]:
     """Return the code of the favourable outcome, and the words that name it."""
     if target.kind == "numeric":
         return None, f"none: {target.title} is a number"
@@ -170,6 +170,11 @@ def _numbers(scores: Table, name: str) -> Array:
             hint="record the evidence again with `verticals evidence`",
         )
     return column.astype(np.float64)
+
+
+def _is_text(scores: Table, name: str) -> bool:
+    """Tell whether an output is text or a set, which says nothing of a target here."""
+    return scores[name].dtype.kind in "OUS"
 
 
 def _taken(column: Array | None, rows: Array) -> Array | None:

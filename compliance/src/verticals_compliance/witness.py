@@ -29,7 +29,8 @@ def witness(
     scores = evidence.tables.get("scores")
     if scores is None:
         return 0, []
-    seen, wrong = 0, []
+    seen = 0
+    wrong: list[Disagreement] = []
     frames: dict[tuple[str, str, str], Mapping[str, float]] = {}
     for place, row in enumerate(record.fairness):
         key = (row.output, row.attribute, row.metric)
@@ -93,7 +94,7 @@ def _measure(metric: str) -> Callable[..., Any]:
     def rate(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda y_true, y_pred: function(y_true, y_pred, pos_label=1)
 
-    return {
+    measures: Mapping[str, Callable[..., Any]] = {
         "selection_rate": rate(selection_rate),
         "tpr": rate(true_positive_rate),
         "fpr": rate(false_positive_rate),
@@ -101,7 +102,8 @@ def _measure(metric: str) -> Callable[..., Any]:
         "accuracy": accuracy_score,
         "calibration_gap": mean_difference,
         "mean_error": mean_difference,
-    }[metric]
+    }
+    return measures[metric]
 
 
 def _target_of(output: str, evidence: Evidence, contract: DataContract) -> tuple[Target, str]:

@@ -200,7 +200,7 @@ def fairness(attributes, y, score):
                     known = (*wilson(int(hits), int(n)), int(n))
                 groups.append(
                     {
-                        "group": labels[code] if code >= 0 else "",
+                        "group": labels[code] if code >= 0 else "not recorded",
                         "n": known[3],
                         "estimate": known[0],
                         "lower": known[1],
@@ -225,8 +225,10 @@ def fairness(attributes, y, score):
                         "output": "score",
                         "attribute": name,
                         "metric": metric,
-                        "favourable": "favourable is the outcome “approved”",
-                        "decision": "the decision is favourable where the score is below 0.300",
+                        "favourable": "Rejected application = approved",
+                        "decision": "none: the score itself"
+                        if metric == "calibration_gap"
+                        else "rejected if score ≥ 0.3",
                         "groups": copy.deepcopy(groups),
                         "disparity": {
                             "kind": kind,
@@ -594,7 +596,7 @@ def groups(attributes, y, score):
                         "attribute": name,
                         "role": "protected",
                         "label": label,
-                        "group": labels[code] if code >= 0 else "",
+                        "group": labels[code] if code >= 0 else "not recorded",
                         "rows": int(here.sum()),
                         "labelled": int(here.sum()),
                         "favourable_outcomes": int(outcome[here].sum()),
@@ -608,11 +610,11 @@ def groups(attributes, y, score):
     return rows
 
 
-STATEMENT = (
-    "Covers the weights and every file of the bundle, for one application. Does not cover the "
-    "evidence folder, the scores of people who are scored later, or choices made by looking at "
-    "the data before training."
-)
+STATEMENT = [
+    "Covered: the weights and every file of the bundle, for one application.",
+    "How: each of the 160 steps drew every application by itself and added noise.",
+    "Not covered: the evidence folder, and choices made by looking at the data before training.",
+]
 
 
 def privacy_of(private):
@@ -645,7 +647,7 @@ def privacy_of(private):
         "delta": 0.001,
         "unit": "row",
         "accountant": "prv",
-        "statement": STATEMENT,
+        "statement": " ".join(STATEMENT),
         "attack": attack,
     }
 
@@ -698,7 +700,7 @@ def details_of(audit, attributes, y, score, private):
             "section": "fairness",
             "metric": metric,
             "kind": kind,
-            "attributes": [],
+            "attributes": ["protected"],
             "min": low,
             "max": high,
             "required": required,
@@ -794,7 +796,7 @@ def details_of(audit, attributes, y, score, private):
         "contract": contract(),
         "split": {
             "seed": 0,
-            "by": "outcome, stratified",
+            "by": "stratified",
             "rows": {"train": 497, "validate": 199, "calibrate": 299, "test": 994},
         },
         "training": {
@@ -816,7 +818,8 @@ def details_of(audit, attributes, y, score, private):
             "steps": 160,
             "noise_multiplier": 2.113,
             "max_grad_norm": 1.0,
-            "opacus_version": "1.6.0",
+            "accountant_version": "opacus 1.6.0",
+            "statement": STATEMENT,
         }
         if private
         else None,

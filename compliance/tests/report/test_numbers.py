@@ -49,6 +49,14 @@ def test_a_negative_number_that_rounds_to_zero_has_no_sign():
     assert numbers.percent(-1e-9) == "0.0%"
 
 
+@given(value=st.floats(1e-9, 1e6), digits=st.integers(1, 5))
+def test_a_promise_is_rounded_up(value, digits):
+    text = numbers.at_most(value, digits).replace(",", "")
+    if "×" not in text:
+        assert float(text) >= value * (1 - 1e-8)
+        assert float(text) <= value * (1 + 10 ** (1 - digits)) + 1e-12
+
+
 def test_p_values():
     assert numbers.p_value(0.0004) == "p < 0.001"
     assert numbers.p_value(0.0341) == "p = 0.034"

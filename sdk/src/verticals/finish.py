@@ -1,9 +1,9 @@
 """The default finish: a decision by a declared cut, or by a declared share of the rows.
 
 A share needs a threshold that is fitted on the calibration part. Under privacy that threshold is
-bought by the exponential mechanism with the same epsilon as the training; the calibration part
-holds other persons than the training part, so that the two compose in parallel (McSherry 2009)
-and the whole bundle stays within that epsilon.
+bought by the exponential mechanism. Where the calibration part holds other persons than the
+training part, the two compose in parallel (McSherry 2009) and each may spend the whole epsilon;
+where a split by time leaves persons in both, they compose sequentially and share it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from verticals.contract.model import DataContract
+from verticals.contract.model import GROUP, DataContract
 from verticals.errors import TrainingError
 from verticals.plugin import Columns, Output
 from verticals.table import Array, Table
@@ -55,7 +55,8 @@ class DecisionFinish:
             )
         if self.epsilon is None:
             return {"cut": float(np.quantile(score, 1.0 - share, method="higher"))}
-        return {"cut": private_quantile(score, 1.0 - share, self.epsilon)}
+        persons = table[GROUP] if self.contract.group else None
+        return {"cut": private_quantile(score, 1.0 - share, self.epsilon, persons=persons)}
 
     def apply(self, scores: Columns, settings: Mapping[str, Any]) -> Columns:
         """Return the scores and, where a decision is declared, `decision` (1.0 or 0.0)."""
@@ -72,19 +73,31 @@ def score_name(contract: DataContract, target: str = "") -> str:
     return target or (contract.decision.target if contract.decision else "")
 
 
-def private_quantile(values: Array, share: float, epsilon: float) -> float:
+def shares_persons(contract: DataContract) -> bool:
+    """Tell whether training and calibration part may hold rows of the same person."""
+    return bool(contract.time and contract.group)
+
+
+def private_quantile(
+    values: Array, share: float, epsilon: float, *, persons: Array | None = None
+) -> float:
     """Return an epsilon-differentially private quantile of values in [0, 1].
 
     Exponential mechanism on a grid of 1,001 points with the rank error as its loss (Smith 2011,
-    "Privacy-preserving statistical estimation with optimal convergence rates"). Adding or
-    removing one row moves the rank error of a point by at most 1. Randomness comes from the
-    operating system and is stored nowhere.
+    "Privacy-preserving statistical estimation with optimal convergence rates"). `persons` says
+    whose each row is: the rows of one person then weigh 1 together, so that adding or removing a
+    person (without `persons`, a row) moves the rank error of a point by at most 1. Randomness
+    comes from the operating system and is stored nowhere.
     """
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    rank = np.searchsorted(ordered, _GRID, side="right")
-    loss = np.abs(rank - share * len(ordered))
-    log_weight = -epsilon * (loss - loss.min()) / 2.0
-    weight = np.exp(log_weight)
+    weight = np.ones(len(values))
+    if persons is not None:
+        _, owner, count = np.unique(persons.astype(str), return_inverse=True, return_counts=True)
+        weight = 1.0 / count[owner]
+    order = np.argsort(values, kind="stable")
+    below = np.concatenate([[0.0], np.cumsum(weight[order])])
+    rank = below[np.searchsorted(np.asarray(values)[order], _GRID, side="right")]
+    loss = np.abs(rank - share * below[-1])
+    chance = np.exp(-epsilon * (loss - loss.min()) / 2.0)
     uniform = secrets.randbits(53) / 2.0**53
-    place = np.searchsorted(np.cumsum(weight) / weight.sum(), uniform, side="right")
+    place = np.searchsorted(np.cumsum(chance) / chance.sum(), uniform, side="right")
     return float(_GRID[min(place, len(_GRID) - 1)])

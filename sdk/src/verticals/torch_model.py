@@ -24,7 +24,7 @@ from verticals.explain import (
 from verticals.networks import AdditiveNetwork, heads, shape_table
 from verticals.plugin import Columns, Model, Setup, State, TorchSolution
 from verticals.seeding import seeded
-from verticals.table import Array, Table, concatenate
+from verticals.table import Array, Table
 from verticals.training import pick_device, train_network
 from verticals.training.options import train_options
 
@@ -47,13 +47,10 @@ class TorchAdapter:
     def fit(self, parts: Mapping[str, Table], setup: Setup) -> TorchModel:
         """Encode by declarations (or, where not private, by quantiles) and train the network.
 
-        Under privacy the validation part is trained on as well: nothing looks at its loss.
         Raises `TrainingError` if no row of the training part has a label.
         """
         contract, declared = setup.contract, self._declared
         train, validation = parts["train"], parts["validate"]
-        if setup.private:
-            train, validation = concatenate([train, validation]), validation.take(slice(0, 0))
         train, validation = _labelled(train, contract), _labelled(validation, contract)
         if train.rows == 0:
             raise TrainingError(

@@ -64,6 +64,18 @@ def significant(value: Any, digits: int = 3) -> str:
     return _sign(_trim(f"{known:,.{max(0, digits - 1 - power)}f}"))
 
 
+def at_most(value: Any, digits: int = 3) -> str:
+    """Write a promise with some significant digits, rounded up: 3.0004 gives "3.01".
+
+    What was promised must never read as less than what holds.
+    """
+    known = finite(value)
+    if known is None or known <= 0:
+        return significant(value, digits)
+    step = 10.0 ** (math.floor(math.log10(known)) - digits + 1)
+    return significant(math.ceil(known / step - 1e-9) * step, digits)
+
+
 def p_value(value: Any) -> str:
     """Write a p-value as statisticians print it: "p = 0.034", "p < 0.001"."""
     known = finite(value)

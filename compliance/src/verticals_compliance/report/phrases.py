@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from verticals_compliance.comparisons import NOT_RECORDED
 from verticals_compliance.report.numbers import (
     NO_INTERVAL,
     NOT_MEASURABLE,
@@ -58,7 +59,7 @@ def outcome(record: Record, name: str) -> str:
                 return str(item.get("meaning") or item.get("target") or name)
             # A word speaks for itself; a code needs the name of what it is a code of.
             wordy = any(letter.isalpha() for letter in value)
-            return value if wordy else f"{item.get('target') or name} = {value}"
+            return value if wordy else f"{record.target_label(item) or name} = {value}"
     return name
 
 
@@ -95,16 +96,31 @@ def style_for(record: Record, finding: Json) -> str:
     )
 
 
+def large_enough(record: Record, item: Json, group: Json) -> bool:
+    """Tell whether the policy lets a group of a fairness row be compared with others.
+
+    A group must be recorded, have `min_group` rows and, for this measure, `min_events` trials.
+    """
+    name, policy = group.get("group"), record.detail("policy")
+    if not name or name == NOT_RECORDED or finite(group.get("estimate")) is None:
+        return False
+    place = (item.get("output"), item.get("attribute"), name)
+    rows = next(
+        (
+            finite(known.get("rows"))
+            for known in record.listed("groups")
+            if (known.get("output"), known.get("attribute"), known.get("group")) == place
+        ),
+        None,
+    )
+    trials = finite(group.get("n")) or 0.0
+    least_rows, least = (finite(policy.get(key)) or 0.0 for key in ("min_group", "min_events"))
+    return (trials if rows is None else rows) >= least_rows and trials >= least
+
+
 def compared(record: Record, item: Json) -> list[Json]:
     """Return the groups of a fairness row that are large enough to be compared."""
-    least = finite(record.detail("policy").get("min_group")) or 0.0
-    return [
-        group
-        for group in item.get("groups") or ()
-        if group.get("group")
-        and finite(group.get("estimate")) is not None
-        and (finite(group.get("n")) or 0.0) >= least
-    ]
+    return [group for group in item.get("groups") or () if large_enough(record, item, group)]
 
 
 def ends(record: Record, item: Json) -> tuple[Json, Json] | None:
@@ -134,11 +150,14 @@ def rows_of(record: Record, finding: Json) -> float | None:
 
 
 def rule_title(record: Record, finding: Json) -> str:
-    """Return the title of a finding's rule, with the attribute that it speaks of."""
-    rule = record.rule(finding["rule"])
-    title = str(rule.get("title") or plain(finding["rule"].removeprefix("check:")).capitalize())
+    """Return the title of a finding's rule, in quotes, with the attribute that it speaks of.
+
+    The quotes keep a failed rule from reading as a claim: a title says what a rule asks for.
+    """
+    name = str(finding["rule"])
+    title = str(record.rule(name).get("title") or plain(name.removeprefix("check:")).capitalize())
     attribute = finding.get("attribute")
-    return f"{title}: {record.label(attribute)}" if attribute else title
+    return f"“{title}”, {record.label(attribute)}" if attribute else f"“{title}”"
 
 
 def bounds(limit: Json | None) -> tuple[float | None, float | None]:
@@ -181,10 +200,12 @@ def why(record: Record, finding: Json) -> str:
             what = "The estimate, on which alone this rule decides,"
         seen = value if exact or on_estimate else lower
         return f"{what} lies {_side(seen, limit) if status == 'fail' else 'within the limit'}."
-    inside = [b for b in bounds(limit) if b is not None]
-    if lower is not None and upper is not None and any(lower <= b <= upper for b in inside):
-        return "The interval includes the limit, so these data cannot decide."
-    return "The evidence is too little to decide."
+    low, high = bounds(limit)
+    if lower is None or upper is None:
+        return "The evidence is too little to decide."
+    if (low is None or lower >= low) and (high is None or upper <= high):
+        return "A group too small to compare was left out and may hide a gap, so this is no pass."
+    return "The interval includes the limit, so these data cannot decide."
 
 
 def _side(seen: float | None, limit: Json | None) -> str:
@@ -197,11 +218,12 @@ def _side(seen: float | None, limit: Json | None) -> str:
 def finding_sentence(record: Record, index: int, finding: Json) -> tuple[Span, ...]:
     """Say a finding in one or two sentences, with its numbers and its place in the record."""
     style, source = style_for(record, finding), f"/findings/{index}"
-    title = (tree_status(str(finding["status"])), " ", strong(f"{rule_title(record, finding)}."))
+    title = (tree_status(str(finding["status"])), " ", strong(f"{rule_title(record, finding)}:"))
     if finite(finding.get("value")) is None:
-        return say(*title, " ", why(record, finding))
+        reason = why(record, finding)
+        return say(*title, f" {reason[:1].lower()}{reason[1:]}")
     value = number(value_text(finding, style), source)
-    parts: list[str | Span] = [*title, " Measured ", value]
+    parts: list[str | Span] = [*title, " measured ", value]
     spread = interval(finding.get("lower"), finding.get("upper"), style)
     known = [f"{level(record)} interval {spread}"] if spread != NO_INTERVAL else []
     rows = rows_of(record, finding)

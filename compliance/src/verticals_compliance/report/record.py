@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verticals.errors import AuditError, DataError
-from verticals.strictjson import parse_json, sha256
+from verticals_compliance.audit import read_audit
+from verticals_compliance.details import read_details
 
 Json = Mapping[str, Any]
 
@@ -52,6 +52,35 @@ class Record:
         rules = self.detail("policy").get("rules") or ()
         return next((rule for rule in rules if rule.get("id") == name), {})
 
+    def limit_of(self, item: Json) -> tuple[float | None, bool]:
+        """Return the limit on which a fairness row's verdict rests, and whether a rule sets it.
+
+        Without a rule the policy's tolerance holds; an error in a unit of its own has none.
+        """
+        kind = (item.get("disparity") or {}).get("kind")
+        metric, attribute = item.get("metric"), item.get("attribute")
+        known = self.detail("evidence").get("attributes") or ()
+        role = next((a.get("role") for a in known if a.get("name") == attribute), None)
+        found = [
+            float(rule["min" if kind == "ratio" else "max"])
+            for rule in self.detail("policy").get("rules") or ()
+            if (rule.get("section"), rule.get("metric"), rule.get("kind"))
+            == ("fairness", metric, kind)
+            and {attribute, role} & set(rule.get("attributes") or ())
+            and rule.get("min" if kind == "ratio" else "max") is not None
+        ]
+        if found:
+            return (max(found) if kind == "ratio" else min(found)), True
+        if metric == "mean_error":
+            return None, False
+        return (self.detail("policy").get("tolerance") or {}).get(kind), False
+
+    def target_label(self, output: Json) -> str:
+        """Return what people read for the target of an output."""
+        targets = self.detail("contract").get("targets") or ()
+        known = (t.get("label") for t in targets if t.get("name") == output.get("target"))
+        return str(next(known, None) or output.get("target") or "")
+
     def label(self, attribute: str) -> str:
         """Return what people read for an attribute or a field."""
         places = (
@@ -73,35 +102,13 @@ def word(item: Json, key: str) -> str:
 def read_record(folder: Path) -> Record:
     """Read DIR/audit.json and DIR/details.json.
 
-    Raises `AuditError` if one is missing, is no JSON object of format 1, or if the details were
-    written for another record.
+    Raises `AuditError` if one is missing or has not the fields that it should have, or if the
+    details were written for another record.
     """
-    audit, data = _read(folder / "audit.json")
-    details, _ = _read(folder / "details.json")
-    digest = sha256(data)
-    if details.get("record") != digest:
-        raise AuditError(
-            f"{folder / 'details.json'} was written for record {details.get('record')}, "
-            f"but audit.json has digest {digest}",
-            hint=f"verticals audit BUNDLE --out {folder}",
-        )
-    return Record(audit=audit, details=details, digest=digest)
-
-
-def _read(path: Path) -> tuple[Json, bytes]:
-    hint = f"verticals audit BUNDLE --out {path.parent}"
-    try:
-        data = path.read_bytes()
-        value = parse_json(data, what=str(path))
-    except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise AuditError(f"{path}: {reason}", hint=hint) from error
-    except DataError as error:
-        raise AuditError(error.message, hint=hint) from error
-    if not isinstance(value, dict) or value.get("format") != 1:
-        found = value.get("format") if isinstance(value, dict) else type(value).__name__
-        raise AuditError(f"{path} has format {found!r}, expected 1", hint=hint)
-    return clean(value), data
+    audit, details = read_audit(folder), read_details(folder)
+    return Record(
+        audit=clean(audit.to_json()), details=clean(details), digest=str(details["record"])
+    )
 
 
 def clean(value: Any) -> Any:

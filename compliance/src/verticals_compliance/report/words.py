@@ -138,6 +138,16 @@ PARTS: Mapping[str, str] = MappingProxyType(
 )
 
 
+#: How the rows were split, by the word that a bundle records.
+SPLITS: Mapping[str, str] = MappingProxyType(
+    {
+        "stratified": "at random, each part with the same share of every outcome",
+        "time": "by time: the oldest rows train, the newest are held out",
+        "group": "by group: rows that belong together are in one part",
+    }
+)
+
+
 def group_metric(name: str) -> Metric:
     """Return the words for a group metric; an unknown one is shown under its own name."""
     return GROUP_METRICS.get(name) or Metric(title=plain(name), meaning="")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verticals.api.budget import divide_budget, what_files_show
 from verticals.api.evidence_run import record_evidence
 from verticals.api.vertical import (
     Vertical,
@@ -27,7 +28,7 @@ from verticals.contract import (
 from verticals.data import Shares, fingerprint, read_table, split
 from verticals.errors import CallError, DataError, PrivacyError
 from verticals.plugin import Finish, Setup
-from verticals.table import Table
+from verticals.table import Table, concatenate
 
 Progress = Callable[[str, int, int], None]
 
@@ -91,14 +92,16 @@ def train(
         refuse_unbounded_reads(declared, vertical.features)
     full = vertical.contract_with_derived(declared)
     derived = vertical.derive(table)
-    share = shares or Shares(**_declared_shares(vertical))
-    parts = split(derived, full, seed=seed, shares=share)
+    demo_shares = getattr(vertical.solution, "demo_shares", {}) if contract is None else {}
+    share = shares or Shares(**demo_shares)
+    parts = _parts(derived, full, seed, share, private=epsilon is not None)
     checkpoint = _checkpoint_folder(Path(out), resume=resume)
+    budget = divide_budget(epsilon, full, vertical)
     setup = Setup(
         contract=full,
         options=merged,
         seed=seed,
-        epsilon=epsilon,
+        epsilon=budget.training,
         delta=delta,
         max_grad_norm=max_grad_norm,
         device=device,
@@ -108,8 +111,9 @@ def train(
     )
     model = vertical.solution.fit(parts, setup)
     state = model.state()
-    privacy = state.settings.get("privacy")
-    finish = vertical.finish_for(full, epsilon)
+    trained_privacy = state.settings.get("privacy")
+    privacy = budget.total(trained_privacy)
+    finish = vertical.finish_for(full, budget.decision)
     finished = finish.fit(model.predict(parts["calibrate"]), parts["calibrate"])
     kept = {name: value for name, value in state.settings.items() if name != "privacy"}
     settings = {"options": merged, "finish": dict(finished), "seed": seed}
@@ -119,7 +123,7 @@ def train(
         contract=declared,
         state=dataclasses.replace(state, settings=kept),
         settings=settings,
-        shows=_what_files_show(declared, finish, vertical, privacy, state.settings),
+        shows=what_files_show(declared, finish, vertical, trained_privacy, budget),
         outputs=[dataclasses.asdict(item) for item in finish.outputs],
         split={
             "seed": seed,
@@ -224,7 +228,7 @@ def _bound_data(
     bound = bind(declared, raw)
     if bound.table.rows == 0:
         raise DataError("the data have 0 rows, expected at least one", hint="")
-    notes = tuple(note.message for note in (*loaded_notes, *bound.notes))
+    notes = tuple(note.text for note in (*loaded_notes, *bound.notes))
     return declared, bound.table, notes
 
 
@@ -247,9 +251,15 @@ def _check_reviewed(contract: DataContract) -> None:
         )
 
 
-def _declared_shares(vertical: Vertical) -> dict[str, float]:
-    declared = getattr(vertical.solution, "shares", None)
-    return dict(declared) if declared else {}
+def _parts(
+    table: Table, contract: DataContract, seed: int, shares: Shares, *, private: bool
+) -> dict[str, Table]:
+    """Split the rows; private training also trains on the validation part, which nothing reads."""
+    parts = split(table, contract, seed=seed, shares=shares, independent=private)
+    if private:
+        parts["train"] = concatenate([parts["train"], parts["validate"]])
+        parts["validate"] = parts["validate"].take(slice(0, 0))
+    return parts
 
 
 def _split_kind(contract: DataContract) -> str:
@@ -262,49 +272,6 @@ def _training_facts(setup: Setup, settings: Mapping[str, Any]) -> dict[str, Any]
     facts = dict(settings.get("training", {}))
     facts.pop("history", None)
     return {"seed": setup.seed, "options": dict(setup.options), **facts}
-
-
-def _what_files_show(
-    contract: DataContract,
-    finish: Finish,
-    vertical: Vertical,
-    privacy: Mapping[str, Any] | None,
-    settings: Mapping[str, Any],
-) -> dict[str, tuple[str, Any]]:
-    """Say, for each file of the bundle, whose data it shows and at which epsilon."""
-    trained: Any = "infinite"
-    if privacy is not None and privacy.get("unsafe_noise_seed") is None:
-        trained = privacy["epsilon"]
-    raw_finish = vertical.finish is not None
-    fits = raw_finish or bool(getattr(finish, "fits_on_data", False))
-    drafted = unreviewed(contract)
-    finish_epsilon: Any = 0
-    if fits:
-        finish_epsilon = "infinite" if raw_finish or privacy is None else trained
-    parts = ["declarations"]
-    worst: Any = 0
-    if privacy is None:
-        parts.append("training rows (encoder, training history)")
-        worst = "infinite"
-    if fits:
-        parts.append("calibration rows (finish)")
-        worst = _larger(worst, finish_epsilon)
-    return {
-        "weights.safetensors": ("training rows", trained),
-        "settings.json": (", ".join(parts), worst),
-        "contract.yaml": (
-            ("declarations and values read from the data", "infinite")
-            if drafted
-            else ("declarations", 0)
-        ),
-        "privacy.json": ("the number of training units and declarations", 0),
-    }
-
-
-def _larger(first: Any, second: Any) -> Any:
-    if "infinite" in (first, second):
-        return "infinite"
-    return max(first, second)
 
 
 def _checkpoint_folder(out: Path, *, resume: bool) -> Path:

@@ -55,7 +55,7 @@ def draft_command(
     if out is None:
         click.echo(draft.text, nl=False)
     for note in loaded.notes:
-        say(f"note: {note.message}")
+        say(f"note: {note.text}")
     for finding in draft.findings:
         say(f"look at: {finding}")
     if out is not None:
@@ -90,7 +90,7 @@ def check_command(contract: Path, data: Path, encoding: str | None, as_json: boo
         )
         return
     for note in notes:
-        say(f"note: {note.message}")
+        say(f"note: {note.text}")
     if marks:
         say(
             f"note: {len(marks)} value(s) were read from the data and are not reviewed: "

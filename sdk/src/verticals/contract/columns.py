@@ -44,6 +44,14 @@ class Note:
     rows: tuple[int, ...] = ()
     seen: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """Return the note as one line: where, how often, what, and the first rows."""
+        where = f"column {self.column!r}: " if self.column else ""
+        count = f"{self.count:,} × " if self.count else ""
+        rows = f" (row {', '.join(map(str, self.rows[:3]))}{', …' * (self.count > 3)})"
+        return f"{where}{count}{self.message}{rows if self.rows else ''}"
+
 
 class Log:
     """Collect violations and notes while columns are read. `rows` are source row numbers."""

@@ -65,6 +65,8 @@ def join(first: Seen, second: Seen) -> Seen:
         kind = kinds.pop()
     else:
         kind = "float" if kinds == {"int", "float"} else "text"
+    if kind == "text":
+        return TEXT
     return Seen(kind=kind, nulls=first.nulls or second.nulls, wide=first.wide or second.wide)
 
 
@@ -189,6 +191,8 @@ def _parsed(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
     import pyarrow.compute as pc
 
     try:
+        # Arrow goes on to the end though the first value fails, and each failure is dear.
+        pc.cast(values.slice(0, 50), kind)
         return pc.cast(values, kind)
     except pa.ArrowInvalid:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,26 +163,27 @@ def _as_array(given: Any, where: str) -> Array:
 
 
 def _look(
-    source: Source, batches: Iterator[pa.RecordBatch] | list[pa.RecordBatch], text: Collection[str]
+    source: Source, batches: Iterable[pa.RecordBatch], text_columns: Collection[str]
 ) -> list[kinds.Seen]:
     """Find the kind of every column from all of its chunks; refuse a source without rows."""
     rows = 0
-    seen: list[kinds.Seen] = []
+    seen = [
+        kinds.TEXT if name in text_columns else kinds.Seen(kind="missing") for name in source.names
+    ]
     for batch in batches:
         rows += batch.num_rows
-        found = [
-            _look_at(source, place, batch.column(place), text) for place in range(len(source.names))
-        ]
-        seen = [kinds.join(*pair) for pair in zip(seen, found, strict=True)] if seen else found
+        for place, so_far in enumerate(seen):
+            if so_far != kinds.TEXT:  # nothing turns text into something else
+                seen[place] = kinds.join(so_far, _look_at(source, place, batch.column(place)))
     if rows == 0:
         raise _no_rows(source.where)
     return seen
 
 
-def _look_at(source: Source, place: int, array: pa.Array, text: Collection[str]) -> kinds.Seen:
-    if source.names[place] in text:
-        return kinds.TEXT
-    return kinds.look_at_text(array) if source.textual else kinds.look(array, _where(source, place))
+def _look_at(source: Source, place: int, array: pa.Array) -> kinds.Seen:
+    if source.textual:
+        return kinds.look_at_text(array)
+    return kinds.look(array, _where(source, place))
 
 
 def _table(source: Source, batch: pa.Table, seen: Sequence[kinds.Seen]) -> Table:

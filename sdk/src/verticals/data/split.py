@@ -9,11 +9,16 @@ customers too), and `split_notes` counts the groups that stand in more than one 
 
 The split depends on the seed and on the rows, and on their order only where nothing names them:
 rows with an id, and groups, go to the same part in whatever order they come.
+
+Private training asks for a split in which one person moves no other (`independent`): a stratified
+one reads every label, so that one more row would deal the others anew, and the training parts of
+two neighbouring data sets would differ in more than one unit.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,23 +58,36 @@ class Shares:
 
 
 def split(
-    table: Table, contract: DataContract, *, seed: int = 0, shares: Shares | None = None
+    table: Table,
+    contract: DataContract,
+    *,
+    seed: int = 0,
+    shares: Shares | None = None,
+    independent: bool = False,
 ) -> dict[str, Table]:
     """Return the four parts of a bound table, in the order of `PARTS`; rows keep their order.
 
     Raises as `split_rows` does.
     """
-    rows = split_rows(table, contract, seed=seed, shares=shares)
+    rows = split_rows(table, contract, seed=seed, shares=shares, independent=independent)
     return {part: table.take(index) for part, index in rows.items()}
 
 
 def split_rows(
-    table: Table, contract: DataContract, *, seed: int = 0, shares: Shares | None = None
+    table: Table,
+    contract: DataContract,
+    *,
+    seed: int = 0,
+    shares: Shares | None = None,
+    independent: bool = False,
 ) -> dict[str, Array]:
     """Return the row index of each part: int64, ascending, each row in exactly one part.
 
     Without a time, each stratum (a value of the target; a missing one is a stratum too) differs
-    from its share by less than one row, or group, in each part.
+    from its share by less than one row, or group, in each part. With `independent` each group, or
+    each row (by its id, else by its place), goes to a part by a draw of its own from the seed: no
+    label is read, the shares hold on average, and no unit's part depends on any other unit. A
+    split by time stays as it is; the times at which its parts begin then count as public.
 
     Raises `DataError` if there are too few rows, groups or moments for a part with a share, or if
     the contract names a time or group that rows lack, and `CallError` for a seed below 0.
@@ -79,6 +97,8 @@ def split_rows(
     wanted = np.array(dataclasses.astuple(shares or Shares()), dtype=np.float64)
     if contract.time:
         part = _by_time(_column(table, TIME, contract.time), table, wanted)
+    elif independent:
+        part = _drawn(_unit_names(table, contract), seed, wanted)
     elif contract.group:
         part = _by_group(table, contract, wanted, seed)
     else:
@@ -145,6 +165,29 @@ def _by_time(time: Array, table: Table, wanted: Array) -> Array:
         begin = min(max(nearest, begin + 1), len(counts) - (len(used) - done))
         of_moment[begin:] = used[done]
     return of_moment[moment]
+
+
+def _unit_names(table: Table, contract: DataContract) -> list[str]:
+    """Name the unit of each row: its group, else its id, else its place."""
+    if contract.group:
+        return [f"group {name}" for name in _column(table, GROUP, contract.group).tolist()]
+    if ID in table:
+        return [f"id {name}" for name in table[ID].tolist()]
+    return [f"row {place}" for place in range(table.rows)]
+
+
+def _drawn(names: list[str], seed: int, wanted: Array) -> Array:
+    """Return the part of each row by a hash of the seed and its unit's name."""
+    salt = hashlib.blake2b(b"verticals split", salt=seed.to_bytes(16, "big")).digest()
+
+    def draw(name: str) -> float:
+        digest = hashlib.blake2b(name.encode("utf-8"), key=salt, digest_size=8).digest()
+        return int.from_bytes(digest, "big") / 2.0**64
+
+    found = {name: draw(name) for name in set(names)}
+    draws = np.fromiter((found[name] for name in names), np.float64, len(names))
+    ends = np.cumsum(wanted)
+    return np.searchsorted(ends / ends[-1], draws, side="right").clip(max=len(wanted) - 1)
 
 
 def _by_group(table: Table, contract: DataContract, wanted: Array, seed: int) -> Array:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
+import re
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
@@ -19,6 +17,8 @@ from verticals.data.columns import native, to_arrow
 from verticals.data.sources import ENDINGS
 from verticals.errors import CallError, DataError
 from verticals.table import Array, Table
+
+_SPECIAL = re.compile(r'[",\r\n]')
 
 
 class _Sink(Protocol):
@@ -153,17 +153,12 @@ class _CsvSink:
 
     def write(self, table: Table) -> None:
         cells = [_cells(table[name], f"{self._path}: column {name!r}") for name in table]
-        # Before Python 3.13 the csv module leaves a lone carriage return unquoted.
-        risky = any("\r" in cell for column in (table, *cells) for cell in column)
-        text = io.StringIO()
-        rows = zip(*cells, strict=True)
-        header = () if self._named else (tuple(table),)
-        writer = csv.writer(
-            text, lineterminator="\n", quoting=csv.QUOTE_ALL if risky else csv.QUOTE_MINIMAL
-        )
-        writer.writerows(chain(header, rows))
+        lines = [] if self._named else [",".join(map(_quoted, table))]
         self._named = True
-        self._stream.write(_encoded(text.getvalue(), self._path))
+        lines += map(",".join, zip(*cells, strict=True))
+        if len(cells) == 1:  # a blank line would be no row
+            lines = [line or '""' for line in lines]
+        self._stream.write(_encoded("".join(f"{line}\n" for line in lines), self._path))
 
     def close(self) -> None:
         """Do nothing: every row is in the stream."""
@@ -236,11 +231,15 @@ def _cells(column: Array, where: str) -> list[str]:
     if plain.dtype.kind == "i":
         return list(map(str, plain.tolist()))
     words = {None: "", True: "true", False: "false"}
-    return [words.get(value, value) for value in plain.tolist()]
+    return [words[value] if value in words else _quoted(value) for value in plain.tolist()]
 
 
 def _objects(column: Array) -> Array:
     return column if column.dtype.kind == "O" else column[:0]
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text
 
 
 def _encoded(text: str, path: Path) -> bytes:

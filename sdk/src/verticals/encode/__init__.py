@@ -79,10 +79,10 @@ class Encoder:
         return encode_cells(field, check_cells(field, column), edges).astype(np.float32)
 
     def counts(self, table: Table) -> Table:
-        """Count, for each field, what is missing, below or above the bounds, or undeclared.
+        """Count, for each field, what is missing, outside the lowest and highest edge, or undeclared.
 
         Columns: field, rows (values looked at; cells, for a block or an array), missing, below,
-        above, other.
+        above, other. The edges are the declared bounds, or, fitted, the range of the training part.
         """
         found = [self._count_field(field, _column(table, field)) for field in self.fields]
         columns = {name: [asdict(item)[name] for item in found] for name in asdict(Counts(rows=0))}
@@ -99,7 +99,8 @@ class Encoder:
     def _count_field(self, field: Field, column: Array) -> Counts:
         encoder = self.encoders.get(field.name)
         if encoder is None:
-            return count_cells(field, check_cells(field, column))
+            edges = self.inputs.edges.get(field.name, ())
+            return count_cells(field, check_cells(field, column), edges)
         if isinstance(encoder, ArrayEncoder):
             return encoder.counts(field, column)
         return count_outside(field, column)

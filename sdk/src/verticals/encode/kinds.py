@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,10 +55,10 @@ def encode_cells(field: Field, column: Array, edges: tuple[float, ...]) -> Array
         unknown = (column == MISSING) | (column == len(field.values))
         steps = np.arange(len(field.values) - 1)
         cells = _with_missing((column[..., None] > steps) & ~unknown[..., None], unknown)
-    return cells.reshape(len(column), -1)  # (rows, columns * cell width)
+    return cells.reshape(len(column), math.prod(cells.shape[1:]))  # (rows, columns * cell width)
 
 
-def count_cells(field: Field, column: Array) -> Counts:
+def count_cells(field: Field, column: Array, edges: tuple[float, ...]) -> Counts:
     """Count the values of a tabular column or block that are missing, clipped or undeclared."""
     if field.kind in ("categorical", "ordinal"):
         return Counts(
@@ -65,13 +66,11 @@ def count_cells(field: Field, column: Array) -> Counts:
             missing=int((column == MISSING).sum()),
             other=int((column == len(field.values)).sum()),
         )
-    return count_numbers(field, column)
+    lower, upper = (edges[0], edges[-1]) if edges else (0.0, 1.0)
+    return _count_numbers(column, lower, upper)
 
 
-def count_numbers(field: Field, column: Array) -> Counts:
-    """Count the numbers that are missing or outside the declared bounds (or bins)."""
-    bounds = field.bounds or ((field.bins[0], field.bins[-1]) if field.bins else None)
-    lower, upper = bounds or (-np.inf, np.inf)
+def _count_numbers(column: Array, lower: float, upper: float) -> Counts:
     return Counts(
         rows=column.size,
         missing=int(np.isnan(column).sum()),
@@ -155,14 +154,7 @@ class ArrayEncoder:
 
     def counts(self, field: Field, column: Array) -> Counts:
         """Count the numbers that are missing or clipped."""
-        bounded = self.numbers(field, column)
-        lower, upper = self._bounds(field) or (0.0, 1.0)
-        return Counts(
-            rows=bounded.size,
-            missing=int(np.isnan(bounded).sum()),
-            below=int((bounded < lower).sum()),
-            above=int((bounded > upper).sum()),
-        )
+        return _count_numbers(self.numbers(field, column), *(self._bounds(field) or (0.0, 1.0)))
 
     def _bounds(self, field: Field) -> tuple[float, float] | None:
         return field.bounds or ((0.0, 255.0) if field.kind == "image" else None)

@@ -1,5 +1,8 @@
 """Evidence: measured facts in named tables, beside the bundle that they speak of."""
 
+from verticals.evidence.cells import Counts
+from verticals.evidence.counts import to_counts
+from verticals.evidence.merging import merge_counts
 from verticals.evidence.model import (
     PRODUCER,
     RECOMPUTED,
@@ -8,16 +11,23 @@ from verticals.evidence.model import (
     Measurement,
     OutputInfo,
 )
+from verticals.evidence.noise import noise_counts
 from verticals.evidence.store import Evidence, open_evidence, write_evidence
+from verticals.evidence.suppression import suppress_counts
 
 __all__ = [
     "PRODUCER",
     "RECOMPUTED",
     "AttributeInfo",
+    "Counts",
     "Evidence",
     "EvidenceInfo",
     "Measurement",
     "OutputInfo",
+    "merge_counts",
+    "noise_counts",
     "open_evidence",
+    "suppress_counts",
+    "to_counts",
     "write_evidence",
 ]

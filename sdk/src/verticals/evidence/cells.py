@@ -13,12 +13,13 @@ A cell is NaN where it is suppressed, or where nothing of its kind was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from verticals.errors import EvidenceError
 from verticals.evidence.model import EvidenceInfo, OutputInfo
 from verticals.table import Array, Table
 
@@ -27,6 +28,7 @@ SCORES = "score_counts"
 CARRIED = ("attributions", "additivity", "shapes")  # sums over all rows; no cell of few persons
 
 BINS = 100
+UNIT = 2**20  # scores are summed in steps of 1 / UNIT, so that sums are exact in any order
 EDGES: tuple[float, ...] = tuple(number / BINS for number in range(BINS + 1))
 
 DECISION = ("selected", "unselected")
@@ -35,7 +37,8 @@ CONFUSION = ("tp", "fp", "fn", "tn")
 SUMS = ("sum_score", "sum_sq_residual")
 CELLS = ("n", *LABEL, *DECISION, *CONFUSION, *SUMS)
 
-Key = tuple[str, str, str]  # output, attribute, group
+Key = tuple[str, str, str]
+_KEYS = ("output", "attribute", "group")
 
 
 class Facts(Protocol):
@@ -83,6 +86,16 @@ def counted_outputs(info: EvidenceInfo) -> tuple[OutputInfo, ...]:
     )
 
 
+def check_raw(info: EvidenceInfo) -> None:
+    """Raise `EvidenceError` for evidence that is not in counts, or suppressed, or noised."""
+    if info.form != "counts" or info.min_cell is not None or info.noise_epsilon is not None:
+        raise EvidenceError(
+            f"evidence of {info.part!r} is not in raw counts, expected counts without "
+            "suppression or noise",
+            hint="count the rows again with min_cell=None",
+        )
+
+
 def to_tables(cells: Cells) -> dict[str, Table]:
     """Return the tables that hold these cells."""
     keys = list(cells.groups)
@@ -108,29 +121,53 @@ def to_tables(cells: Cells) -> dict[str, Table]:
     }
 
 
-def from_tables(tables: Mapping[str, Table]) -> Cells:
-    """Return the cells that the tables hold."""
-    table = tables[GROUPS]
-    values = np.stack([table[name] for name in CELLS], axis=1).astype(np.float64)
-    groups = dict(zip(_keys(table), values, strict=True))
-    scores = tables[SCORES]
-    places: dict[Key, list[int]] = {key: [] for key in groups}
-    for place, key in enumerate(_keys(scores)):
-        places[key].append(place)
-    labels = np.stack([scores["positive"], scores["negative"]]).astype(np.float64)
-    lower = np.rint(scores["lower"] * BINS).astype(np.int64)
-    edges = {key[:2]: np.append(lower[where], BINS) for key, where in places.items()}
+def from_tables(facts: Facts) -> Cells:
+    """Return the cells that the tables of some counts hold.
+
+    Raises `EvidenceError` if the tables are not as `to_tables` makes them.
+    """
+    groups = need(facts, GROUPS, texts=_KEYS, numbers=CELLS)
+    scores = need(facts, SCORES, texts=_KEYS, numbers=("lower", *LABEL))
+    keys = list(zip(*[groups[name] for name in _KEYS], strict=True))
+    values = np.stack([groups[name] for name in CELLS], axis=1).astype(np.float64)
+    labels = np.stack([scores[name] for name in LABEL]).astype(np.float64)
+    lower = np.rint(np.nan_to_num(np.clip(scores["lower"], 0.0, 1.0)) * BINS).astype(np.int64)
+    places: dict[Key, list[int]] = {key: [] for key in keys}
+    for place, key in enumerate(zip(*[scores[name] for name in _KEYS], strict=True)):
+        places.setdefault(key, []).append(place)
+    outputs = [item.name for item in counted_outputs(facts.info)]
+    attributes = {"", *(item.name for item in facts.info.attributes)}
+    wanted = {(name, *key[1:]) for key in keys for name in outputs}
+    if set(places) != wanted or len(keys) != len(wanted) or not {k[1] for k in keys} <= attributes:
+        raise EvidenceError(f"{GROUPS} and {SCORES} do not have each group of each output once")
+    edges: dict[tuple[str, str], Array] = {}
+    for key, where in places.items():
+        own = np.append(lower[where], BINS)
+        edges.setdefault(key[:2], own)
+        if own[0] or (np.diff(own) <= 0).any() or not np.array_equal(own, edges[key[:2]]):
+            raise EvidenceError(f"{SCORES} has bins for {key} that are not those of 0 to 1")
     return Cells(
-        groups=groups,
+        groups=dict(zip(keys, values, strict=True)),
         edges=edges,
         histograms={key: labels[:, where] for key, where in places.items()},
     )
 
 
-def _key_columns(keys: list[Key]) -> dict[str, Array]:
-    columns = np.array(keys, dtype=object).reshape(len(keys), 3)
-    return {name: columns[:, n] for n, name in enumerate(("output", "attribute", "group"))}
+def need(
+    facts: Facts, name: str, *, texts: Sequence[str] = (), numbers: Sequence[str] = ()
+) -> Table:
+    """Return a table with at least these columns; raise `EvidenceError` if there is none."""
+    table = facts.tables.get(name, Table({}))
+    for column in (*texts, *numbers):
+        kinds = "O" if column in texts else "if"
+        if column not in table or table[column].dtype.kind not in kinds:
+            kind = "text" if column in texts else "numbers"
+            raise EvidenceError(
+                f"evidence of {facts.info.part!r} lacks {kind} in column {column!r} of {name}"
+            )
+    return table
 
 
-def _keys(table: Table) -> list[Key]:
-    return list(zip(table["output"], table["attribute"], table["group"], strict=True))
+def _key_columns(keys: Sequence[Key]) -> dict[str, Array]:
+    columns = np.array(keys, dtype=object).reshape(len(keys), len(_KEYS))
+    return {name: columns[:, place] for place, name in enumerate(_KEYS)}

@@ -21,17 +21,25 @@ from fractions import Fraction
 import numpy as np
 
 from verticals.errors import EvidenceError
-from verticals.evidence.cells import CELLS, Counts, Facts, Key, from_tables, to_tables
+from verticals.evidence.cells import (
+    CELLS,
+    SUMS,
+    UNIT,
+    Counts,
+    Facts,
+    Key,
+    check_raw,
+    from_tables,
+    to_tables,
+)
 from verticals.table import Array
-
-UNIT = 2**20  # scores are counted in steps of 1 / UNIT, so that sums are exact integers
 
 _RELEASES = 4
 _STEP = 10**9  # epsilon is rounded down to a multiple of 1 / _STEP
 
 
 def noise_counts(counts: Facts, *, epsilon: float, unit_rows: int = 1) -> Counts:
-    """Return counts with noise that costs `epsilon` for each person; small cells are not suppressed.
+    """Return counts with noise that costs each person `epsilon`; no cell is suppressed.
 
     Counts may be negative. `unit_rows` is the declared number of rows that a person may have.
     Only `shapes`, which are of the model and not of the data, stay of the other tables.
@@ -40,18 +48,13 @@ def noise_counts(counts: Facts, *, epsilon: float, unit_rows: int = 1) -> Counts
     and for a person who has more rows than declared.
     """
     info = counts.info
-    if info.form != "counts" or info.min_cell is not None or info.noise_epsilon is not None:
-        raise EvidenceError(
-            f"evidence of {info.part!r} is not in raw counts, expected counts without "
-            "suppression or noise",
-            hint="count the rows again with min_cell=None",
-        )
+    check_raw(info)
     if info.unit_rows > unit_rows:
         raise EvidenceError(
             f"a person has {info.unit_rows} rows, expected at most unit_rows={unit_rows}",
             hint="raise unit_rows, or keep fewer rows of each person",
         )
-    cells = from_tables(counts.tables)
+    cells = from_tables(counts)
     parts = len(cells.edges) * _RELEASES
     if not 0 < epsilon < math.inf or int(Fraction(epsilon) * _STEP / parts) == 0:
         raise EvidenceError(f"noise_epsilon is {epsilon}, expected a number above 0")
@@ -96,7 +99,7 @@ def _noised(values: Array, count_scale: Fraction, sum_scale: Fraction) -> Array:
         rows = grid.sum(axis=1)
         cell.update(selected=rows[0], unselected=rows[1])
         cell.update(tp=grid[0, 0], fp=grid[0, 1], fn=grid[1, 0], tn=grid[1, 1])
-    for name in ("sum_score", "sum_sq_residual"):
+    for name in SUMS:
         cell[name] += float(_laplace((1,), sum_scale * UNIT)[0]) / UNIT
     return np.array([cell[name] for name in CELLS])
 

@@ -9,14 +9,19 @@ outermost first:
 
 A block is suppressed whole, and every block inside it too. Whole blocks leave one number of a
 group open, given the blocks around them; two suppressed groups leave the sum over groups open.
-So a block that is suppressed anywhere is suppressed in at least two groups, which together hold
-at least `min_cell` persons in each of its cells. The blocks of all outputs of one target go
-together, because the values of a target add up to all.
+So a block that is suppressed anywhere is suppressed in at least two groups, which together have
+room for at least `min_cell` persons on either side of every cell. The blocks of all outputs of
+one target go together, because the values of a target add up to all.
+
+Rows without a label or decision are not cells: that nothing is known of a person is no secret.
+Attributes are taken one by one, so two that name the same groups in other words must not be
+counted together.
 
 Histograms are not suppressed by cell but pooled: neighbouring bins are joined until every group
-that is shown, and what is left of all rows without them, has `min_cell` persons of each label in
-each bin. Bins of an attribute are joined from those of all rows, so that no difference between
-two histograms is a smaller bin.
+that is shown whole, and what all others have together, has `min_cell` persons of each label in
+each bin. A group of which anything is suppressed has no histogram, because a bin that ends where
+the decision cuts would tell its confusion. Bins of an attribute are joined from those of all
+rows, so that no difference between two histograms is a smaller bin.
 """
 
 from __future__ import annotations
@@ -39,6 +44,7 @@ from verticals.evidence.cells import (
     Counts,
     Facts,
     Key,
+    check_raw,
     counted_outputs,
     from_tables,
     to_tables,
@@ -59,12 +65,7 @@ def suppress_counts(counts: Facts, *, min_cell: int = 10) -> Counts:
     Raises `EvidenceError` for evidence that is not in raw counts, or smaller than one cell.
     """
     info = counts.info
-    if info.form != "counts" or info.min_cell is not None or info.noise_epsilon is not None:
-        raise EvidenceError(
-            f"evidence of {info.part!r} is not in raw counts, expected counts without "
-            "suppression or noise",
-            hint="count the rows again with min_cell=None",
-        )
+    check_raw(info)
     if min_cell < 2:
         raise EvidenceError(f"min_cell is {min_cell}, expected at least 2")
     least = min_cell * info.unit_rows
@@ -72,7 +73,7 @@ def suppress_counts(counts: Facts, *, min_cell: int = 10) -> Counts:
         raise EvidenceError(
             f"evidence of {info.part!r} has {info.rows} rows, expected at least {least} to publish"
         )
-    tables = to_tables(_suppressed(from_tables(counts.tables), info, least))
+    tables = to_tables(_suppressed(from_tables(counts), info, least))
     for name in CARRIED:
         table = counts.tables.get(name)
         if table is not None and ("n" not in table or not (table["n"] < least).any()):
@@ -104,46 +105,64 @@ def _suppressed(cells: Cells, info: EvidenceInfo, least: int) -> Cells:
 
 
 def _hide(groups: dict[Key, Array], outputs: Sequence[str], attribute: str, least: int) -> Array:
-    """Set suppressed cells to NaN in place; return (groups,) flags of groups without labels."""
+    """Set suppressed cells to NaN in place; return (groups,) flags of where anything was."""
     names = _names(groups, outputs[0], attribute)
     values = np.array(
-        [[groups[output, attribute, name] for name in names] for output in outputs]
-    )  # (outputs, groups, cells)
-    size = values[0, :, CELLS.index("n")]
-
-    def block(cells: Sequence[str], outer: Array) -> Array:
-        inner = values[:, :, [CELLS.index(name) for name in cells]]
-        return _open(inner.transpose(1, 0, 2).reshape(len(names), -1), outer, size, least)
-
+        [[groups[output, attribute, name] for output in outputs] for name in names]
+    )  # (groups, outputs, cells)
+    cell = {name: values[:, :, place] for place, name in enumerate(CELLS)}  # (groups, outputs)
+    size = cell["n"][:, 0]
     nobody = np.zeros(len(names), dtype=bool)
-    whole = block(("n",), nobody)
-    decision = block(DECISION, whole)
-    label = block(LABEL, whole)
-    confusion = block(CONFUSION, decision | label)
-    for cells, hidden in (
+    whole = _open(_block(cell, ("n",)), nobody, size, least)
+    decision = _open(_block(cell, DECISION), whole, size, least)
+    label = _open(_block(cell, LABEL), whole, size, least)
+    room = _room(cell)
+    cells = _block(cell, CONFUSION)
+    confusion = _open(cells, decision | label, size, least, room)
+    known = (cells.sum(axis=0) >= least).all()  # the row of all rows is shown
+    if known and not (room[confusion].sum(axis=0) >= least).all() and confusion.any():
+        label = _open(_block(cell, LABEL), whole | confusion, size, least)
+        confusion |= label
+    for block, hidden in (
         (("n",), whole),
         (DECISION, decision),
         ((*LABEL, *SUMS), label),
         (CONFUSION, confusion),
     ):
-        for name in np.array(names, dtype=object)[hidden]:
+        for place in np.flatnonzero(hidden):
             for output in outputs:
-                groups[output, attribute, name][[CELLS.index(cell) for cell in cells]] = np.nan
-    return label
+                of = groups[output, attribute, names[place]]
+                of[[CELLS.index(name) for name in block]] = np.nan
+    return whole | decision | label | confusion
 
 
-def _open(cells: Array, outer: Array, size: Array, least: int) -> Array:
+def _block(cell: Mapping[str, Array], names: Sequence[str]) -> Array:
+    """Return (groups, cells) of a block, the outputs side by side."""
+    return np.concatenate([cell[name] for name in names], axis=1)
+
+
+def _room(cell: Mapping[str, Array]) -> Array:
+    """Return how far tp of each group can fall and rise between its margins, (groups, cells)."""
+    fall = np.minimum(cell["tp"], cell["tn"])
+    rise = np.minimum(cell["fn"], cell["fp"])
+    return np.concatenate([fall, rise], axis=1)
+
+
+def _open(cells: Array, outer: Array, size: Array, least: int, room: Array | None = None) -> Array:
     """Return (groups,) flags of the groups in which a block is suppressed; `cells` (groups, k).
 
-    Small ones first, then the smallest of the others until the suppressed ones cannot be told
-    apart by what all groups add up to.
+    Small ones first, then the smallest of the others until the suppressed ones together have
+    enough `room` (groups, any; the cells themselves unless given) to stay unknown.
     """
+    if np.isnan(cells).all():  # nothing of this kind was recorded
+        return np.zeros(len(cells), dtype=bool)
+    room = cells if room is None else room
     present = size > 0
     hidden = present & (outer | ~(cells >= least).all(axis=1))
     while hidden.any():
-        together = cells[hidden].sum(axis=0)
         shown = np.flatnonzero(present & ~hidden)
-        if (hidden.sum() > 1 and (together >= least).all()) or not len(shown):
+        enough = (room[hidden].sum(axis=0) >= least).all()
+        if (hidden.sum() > 1 and enough) or not len(shown):
             break
         hidden[shown[np.argmin(size[shown])]] = True
     return hidden

@@ -100,12 +100,28 @@ def _statistic(x: Array, n: Array, offsets: Array | None) -> tuple[Array, Array]
 def _conditional(x: Array, n: Array, seed: int) -> float:
     """Return the p-value given both margins: Fisher's exact test, or draws of it."""
     if x.size == 2:
-        from scipy import stats
-
-        return float(stats.fisher_exact(np.stack([x, n - x]))[1])
+        return _fisher(int(x[0]), int(n[0]), int(n[1]), int(x.sum()))
     rng = np.random.default_rng(seed)
     draws = rng.multivariate_hypergeometric(n, int(x.sum()), size=DRAWS)  # (draws, groups)
     return _share_as_extreme(_statistic(draws, n, None)[0], _statistic(x, n, None)[0])
+
+
+def _fisher(seen: int, first: int, second: int, successes: int) -> float:
+    """Return the two-sided p-value: the chance of all tables no likelier than the one seen."""
+    from scipy import special
+
+    def ways(total: int, taken: Array) -> Array:
+        return np.asarray(
+            special.gammaln(total + 1)
+            - special.gammaln(taken + 1)
+            - special.gammaln(total - taken + 1)
+        )
+
+    possible = np.arange(max(0, successes - second), min(first, successes) + 1)
+    weight = ways(first, possible) + ways(second, successes - possible)
+    chance = np.exp(weight - weight.max())
+    limit = chance[seen - possible[0]] * (1 + 1e-9)
+    return float(chance[chance <= limit].sum() / chance.sum())
 
 
 def _bootstrap(x: Array, n: Array, offsets: Array, seed: int) -> float:

@@ -21,7 +21,8 @@ ANALYTIC = "analytic gaussian"
 
 MAX_NOISE = 1e4  # above it a step is nothing but noise
 MIN_NOISE = 0.3  # below it the accountant's grid grows without bound
-MAX_STEPS = 1_000_000
+MIN_EPSILON = 0.01  # smaller ones need a grid that no memory holds, and teach nothing
+MAX_STEPS = 100_000
 MIN_DELTA = 1e-11  # below it rounding errors dominate the accountant's Fourier transform
 TOLERANCE = 2e-3  # of epsilon: how much of the budget may stay unspent
 MAX_ROWS_PER_UNIT = 64
@@ -153,6 +154,12 @@ def _check_budget(epsilon: float, delta: float, units: int) -> None:
         raise PrivacyError(
             f"epsilon is {epsilon}, expected a positive number",
             hint="--epsilon 3 is a common choice, --epsilon 1 a strict one",
+        )
+    if epsilon < MIN_EPSILON:
+        raise PrivacyError(
+            f"epsilon is {epsilon:g}, expected at least {MIN_EPSILON:g}: a smaller one leaves "
+            "nothing to learn",
+            hint="--epsilon 1 is strict already",
         )
     if not 0 < delta < 1:
         raise PrivacyError(

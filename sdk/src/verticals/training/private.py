@@ -23,7 +23,7 @@ from verticals.training.options import TrainOptions
 with quiet_import():
     from opacus.accountants import PRVAccountant
 
-_NUMBERS = {"cpu": 2**20, "cuda": 2**26, "mps": 2**24}  # of gradients at once: the cache, the GPU
+_NUMBERS = {"cpu": 2**22, "cuda": 2**26, "mps": 2**24}  # of gradients at once: the cache, the GPU
 _MOST_NUMBERS = 2**28  # one gibibyte of float32
 _FEW_ROWS, _MOST_ROWS = 64, 4096
 

@@ -9,12 +9,15 @@ from verticals_compliance.report.phrases import level, row
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
     Block,
+    Definitions,
     Note,
     Section,
     Table,
+    below,
     cell,
     columns,
     paragraph,
+    say,
 )
 from verticals_compliance.report.words import plain, sentence, style_of
 
@@ -22,50 +25,61 @@ _FOLD = 12
 
 
 def section(record: Record) -> Section | None:
-    """Return one part for each check; None where there is none."""
+    """Return which checks ran, then one part for each measure; None where there is none."""
     items = list(enumerate(record.many("checks")))
-    described = {str(item.get("name")): item for item in record.listed("checks")}
-    names = list(dict.fromkeys([*described, *(word(i, "check") for _, i in items)]))
-    if not names:
+    if not items and not record.listed("checks"):
         return None
+    names = dict.fromkeys(word(item, "check") for _, item in items)
     parts = []
     for at, name in enumerate(names):
         mine = [pair for pair in items if word(pair[1], "check") == name]
-        blocks = tuple(_check(record, described.get(name, {}), mine, at))
-        parts.append(Section(id=f"check-{at}", title=plain(name).capitalize(), blocks=blocks))
-    told = paragraph("Plugins measure what only their domain knows.")
-    return Section(id="checks", title="Checks of the domain", blocks=(told,), sections=tuple(parts))
+        title = plain(name.rpartition(".")[2]).capitalize()
+        blocks = tuple(_measure(record, name, mine, at))
+        parts.append(Section(id=f"check-{at}", title=title, blocks=blocks))
+    return Section(
+        id="checks", title="Checks of the domain", blocks=tuple(_ran(record)), sections=tuple(parts)
+    )
 
 
-def _check(
-    record: Record, about: Json, mine: Sequence[tuple[int, Json]], index: int
+def _ran(record: Record) -> Iterator[Block]:
+    yield paragraph("Plugins measure what only their domain knows.")
+    for item in record.listed("checks"):
+        if item.get("problem"):
+            title = f"Check {word(item, 'name')} could not run"
+            yield Note(title=title, blocks=(paragraph(sentence(item["problem"])),), kind="warning")
+    entries = tuple(
+        (word(item, "name"), say(sentence(item.get("summary")), f" {sentence(item.get('origin'))}"))
+        for item in record.listed("checks")
+    )
+    if entries:
+        yield Definitions(entries=entries)
+
+
+def _measure(
+    record: Record, name: str, mine: Sequence[tuple[int, Json]], index: int
 ) -> Iterator[Block]:
-    if about.get("summary"):
-        yield paragraph(sentence(str(about["summary"])))
-    if about.get("problem"):
-        text = sentence(str(about["problem"]))
-        yield Note(title="This check could not run", blocks=(paragraph(text),), kind="warning")
-    if not mine:
-        return
+    rules = record.detail("policy").get("rules") or ()
+    for rule in rules:
+        if (rule.get("section"), rule.get("metric")) == ("checks", name):
+            yield paragraph(f"Rule “{word(rule, 'title')}”: {sentence(rule.get('clause'))}")
     rows = []
     for at, item in mine:
         style = style_of(item.get("estimate"))
         rows.append(
             row(
                 f"/checks/{at}",
-                cell(_subject(record, item)),
+                cell(_subject(record, item), below(word(item, "method"))),
                 cell(show(item.get("estimate"), style)),
                 cell(interval(item.get("lower"), item.get("upper"), style)),
                 cell(count(item.get("n"))),
-                cell(word(item, "method")),
                 cell(word(item, "origin")),
             )
         )
     yield Table(
         id=f"check-table-{index}",
-        caption=f"Check {about.get('name') or mine[0][1].get('check')}",
+        caption=f"Measured by {name}",
         columns=columns(
-            "What", "#Estimate", f"#{level(record)} interval", "#n", "Method", "Origin", "Record"
+            "What", "#Estimate", f"#{level(record)} interval", "#n", "Origin", "Record"
         ),
         rows=tuple(rows),
         folded=len(rows) > _FOLD,
@@ -73,7 +87,8 @@ def _check(
 
 
 def _subject(record: Record, item: Json) -> str:
-    parts = [word(item, "subject")]
+    subject = word(item, "subject")
+    parts = [record.label(subject) if subject else ""]
     if item.get("attribute"):
         parts.append(f"{record.label(str(item['attribute']))}: {item.get('group') or 'all groups'}")
     if item.get("output"):

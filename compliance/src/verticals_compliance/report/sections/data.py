@@ -22,7 +22,7 @@ from verticals_compliance.report.tree import (
     paragraph,
     say,
 )
-from verticals_compliance.report.words import PARTS, ROLES, joined, plain, plural, sentence
+from verticals_compliance.report.words import PARTS, ROLES, SPLITS, joined, plain, plural, sentence
 
 
 def section(record: Record) -> Section:
@@ -188,11 +188,10 @@ def _split(record: Record) -> Section | None:
         columns=columns("Part", "#Rows", "#Share"),
         rows=rows,
     )
-    how = [f"by {plain(str(split['by']))}" if split.get("by") else ""]
-    how.append(f"seed {split['seed']}" if split.get("seed") is not None else "")
-    told = joined([part for part in how if part])
-    said = f"The rows were split {told}. " if told else ""
-    said += _audited(record)
+    by = word(split, "by")
+    how = SPLITS.get(by) or (f"by {plain(by)}" if by else "at random")
+    seed = f" (seed {split['seed']})" if split.get("seed") is not None else ""
+    said = f"The rows were split {how}{seed}. {_audited(record)}"
     return Section(id="split", title="How the data were split", blocks=(paragraph(said), table))
 
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from verticals_compliance.report.numbers import count, finite, interval, p_value, show
-from verticals_compliance.report.phrases import bounds, ends, level, limit_text, row
+from verticals_compliance.comparisons import NOT_RECORDED
+from verticals_compliance.report.numbers import (
+    count,
+    finite,
+    interval,
+    p_value,
+    show,
+    significant,
+)
+from verticals_compliance.report.phrases import ends, large_enough, level, row
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
     Axis,
@@ -67,7 +75,11 @@ def _terms(record: Record) -> Iterator[Block]:
         "is equal). Different measures can ask for different things at the same time: which of "
         "them matters here is for a person to say."
     )
-    told = [sentence(text) for key in ("favourable", "decision") for text in _once(items, key)]
+    told = [
+        f"{what}: {joined([f'“{text}”' for text in texts])}."
+        for key, what in (("favourable", "Favourable outcome"), ("decision", "Decision"))
+        if (texts := [text for text in _once(items, key) if not text.startswith("none")])
+    ]
     if told:
         yield paragraph(" ".join(told))
     names = dict.fromkeys(word(item, "metric") for item in items)
@@ -79,14 +91,14 @@ def _terms(record: Record) -> Iterator[Block]:
     yield Definitions(entries=entries)
     low = [
         f"{count(policy[key])} {what}"
-        for key, what in (("min_group", "rows"), ("min_events", "events"))
+        for key, what in (("min_group", "rows"), ("min_events", "cases of the measure"))
         if finite(policy.get(key)) is not None
     ]
     if low:
         yield paragraph(
             f"The policy compares groups only from {joined(low)}. A smaller group is shown with a "
-            "hollow mark and a dashed interval, and never counts as a pass. Rows whose group is "
-            "not recorded are shown and never compared."
+            "hollow mark and a dashed interval; where one is left out, no comparison counts as "
+            "free of a gap. Rows whose group is not recorded are shown and never compared."
         )
 
 
@@ -162,12 +174,7 @@ def _gap_sentence(record: Record, items: Sequence[Placed]) -> Spans:
 
 
 def _name(group: Json) -> str:
-    return str(group.get("group") or "not recorded")
-
-
-def _weak(record: Record, group: Json) -> bool:
-    least = finite(record.detail("policy").get("min_group")) or 0
-    return not group.get("group") or (finite(group.get("n")) or 0) < least
+    return word(group, "group") or NOT_RECORDED
 
 
 def _groups_chart(record: Record, item: Json) -> DotChart:
@@ -180,7 +187,7 @@ def _groups_chart(record: Record, item: Json) -> DotChart:
             lower=finite(group.get("lower")),
             upper=finite(group.get("upper")),
             text=_dot_text(group, metric.style),
-            weak=_weak(record, group),
+            weak=not large_enough(record, item, group),
         )
         for group in item.get("groups") or ()
     )
@@ -209,7 +216,7 @@ def _groups_table(record: Record, firsts: Sequence[Placed], name: str, title: st
         metric = group_metric(word(item, "metric"))
         for index, group in enumerate(item.get("groups") or ()):
             source = f"/fairness/{at}/groups/{index}"
-            weak = " (too few to compare)" if _weak(record, group) and group.get("group") else ""
+            weak = "" if large_enough(record, item, group) else " (not compared)"
             cells = (
                 cell(f"{_short(metric.title)}: {_name(group)}{weak}"),
                 cell(show(group.get("estimate"), metric.style)),
@@ -228,19 +235,11 @@ def _groups_table(record: Record, firsts: Sequence[Placed], name: str, title: st
     )
 
 
-def _limit(record: Record, at: int) -> tuple[Json, str]:
-    """Return the limit that a finding sets for a row of the fairness list, and its status."""
-    for finding in record.many("findings"):
-        if finding.get("evidence") == f"/fairness/{at}":
-            return finding.get("limit") or {}, str(finding["status"])
-    return {}, ""
-
-
 def _gaps_chart(record: Record, mine: Sequence[Placed], kind: str) -> DotChart | None:
     rows = [p for p in mine if (p[1].get("disparity") or {}).get("kind") == kind]
     if not rows:
         return None
-    limits = [_first(bounds(_limit(record, at)[0])) for at, _ in rows]
+    limits = [finite(record.limit_of(item)[0]) for _, item in rows]
     shared = limits[0] if len(set(limits)) == 1 else None
     dots = []
     for (_, item), limit in zip(rows, limits, strict=True):
@@ -271,14 +270,19 @@ def _gaps_chart(record: Record, mine: Sequence[Placed], kind: str) -> DotChart |
     )
 
 
-def _first(pair: tuple[float | None, float | None]) -> float | None:
-    return pair[0] if pair[0] is not None else pair[1]
-
-
 def _short(title: str) -> str:
     """Return the technical name in brackets where there is one: it is the shorter one."""
     inside = title.rpartition("(")[2].rstrip(")") if title.endswith(")") else title
     return inside[:1].upper() + inside[1:]
+
+
+def _limit_text(record: Record, item: Json) -> str:
+    value, ruled = record.limit_of(item)
+    limit = finite(value)
+    if limit is None:
+        return "none"
+    side = "at least" if (item.get("disparity") or {}).get("kind") == "ratio" else "at most"
+    return f"{side} {significant(limit)}{'' if ruled else ' (tolerance)'}"
 
 
 def _gaps_table(record: Record, mine: Sequence[Placed], name: str, title: str) -> Table:
@@ -286,7 +290,6 @@ def _gaps_table(record: Record, mine: Sequence[Placed], name: str, title: str) -
     for at, item in mine:
         metric = group_metric(word(item, "metric"))
         gap = item.get("disparity") or {}
-        limit, _ = _limit(record, at)
         pair = ends(record, item)
         between = f"{_name(pair[0])} lowest, {_name(pair[1])} highest" if pair else ""
         adjusted = finite(item.get("p_adjusted"))
@@ -298,7 +301,7 @@ def _gaps_table(record: Record, mine: Sequence[Placed], name: str, title: str) -
                 cell(f"{_short(metric.title)}, {word(gap, 'kind')}", below(between)),
                 cell(show(gap.get("estimate"), "decimal")),
                 cell(interval(gap.get("lower"), gap.get("upper"))),
-                cell(limit_text(limit, "significant")),
+                cell(_limit_text(record, item)),
                 cell(below(tested), status=word(item, "verdict")),
             )
         )
@@ -309,7 +312,8 @@ def _gaps_table(record: Record, mine: Sequence[Placed], name: str, title: str) -
             "Comparison", "#Estimate", f"#{level(record)} interval", "Limit", "Verdict", "Record"
         ),
         rows=tuple(rows),
-        note="p: how often chance alone would spread groups without any true difference at least "
-        "this far apart; “adjusted” allows for the number of comparisons. A large p is no proof "
-        "that groups are treated alike.",
+        note="Limit: what the verdict rests on; “tolerance” where no rule of the policy speaks of "
+        "the comparison. p: how often chance alone would spread groups that do not truly differ "
+        "at least this far apart; “adjusted” allows for the number of comparisons. A large p is no "
+        "proof that groups are treated alike.",
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from verticals_compliance.report.numbers import (
+    at_most,
     count,
     decimal,
     finite,
@@ -58,6 +59,10 @@ def section(record: Record) -> Section:
     privacy, whole = record.one("privacy"), record.detail("privacy")
     epsilon = finite(privacy.get("epsilon"))
     blocks: list[Block] = []
+    if whole.get("unsafe_noise_seed") is not None:
+        told = "The noise was drawn from a known seed, as in a test. No ε holds for this model."
+        note = Note(title="The promise is void", blocks=(paragraph(told),), kind="warning")
+        blocks.append(note)
     if epsilon is None:
         blocks += _none(privacy)
     else:
@@ -90,7 +95,7 @@ def _promise(
     record: Record, privacy: Json, whole: Json, epsilon: float, delta: float
 ) -> Iterator[Block]:
     unit = _unit(record, privacy)
-    budget = number(f"ε = {significant(epsilon)} and δ = {significant(delta, 2)}", "/privacy")
+    budget = number(f"ε = {at_most(epsilon)} and δ = {at_most(delta, 2)}", "/privacy")
     yield paragraph(
         "The model was trained under differential privacy with ",
         budget,
@@ -111,9 +116,6 @@ def _promise(
         )
     yield Definitions(entries=tuple(_entries(privacy, whole)))
     yield from _statements(privacy, whole)
-    if whole.get("noise_seed") is not None:
-        told = "The noise was drawn from a known seed, as in a test. No ε holds for this model."
-        yield Note(title="The promise is void", blocks=(paragraph(told),), kind="warning")
 
 
 def _bounds(epsilon: float, delta: float) -> Iterator[Spans]:
@@ -134,16 +136,16 @@ def _bounds(epsilon: float, delta: float) -> Iterator[Spans]:
     )
     yield say(
         "Any result of the training is at most ",
-        number(f"{significant(odds)} times", "/privacy/epsilon"),
+        number(f"{at_most(odds)} times", "/privacy/epsilon"),
         " as likely with that data as without it, apart from a probability of "
-        f"{significant(delta, 2)}.",
+        f"{at_most(delta, 2)}.",
     )
 
 
 def _entries(privacy: Json, whole: Json) -> Iterator[tuple[str, Spans]]:
     named = (
-        ("ε (epsilon)", significant(privacy.get("epsilon"), 4)),
-        ("δ (delta)", significant(privacy.get("delta"), 2)),
+        ("ε (epsilon)", at_most(privacy.get("epsilon"), 4)),
+        ("δ (delta)", at_most(privacy.get("delta"), 2)),
         ("Accountant", str(privacy.get("accountant") or "not recorded")),
     )
     for term, value in named:
@@ -158,37 +160,45 @@ def _entries(privacy: Json, whole: Json) -> Iterator[tuple[str, Spans]]:
     for key, term, written in rest:
         if finite(whole.get(key)) is not None:
             yield term, say(number(written(whole[key]), f"details:/privacy/{key}"))
-    version = whole.get("opacus_version") or whole.get("opacus")
-    if version:
-        yield "Library", say(f"opacus {version}")
+    texts = (
+        ("accountant_version", "Accountant's library"),
+        ("neighbouring", "Two data sets are neighbours if they differ by"),
+        ("noise_source", "Noise from"),
+    )
+    for key, term in texts:
+        if whole.get(key):
+            yield term, say(word(whole, key))
 
 
 def _statements(privacy: Json, whole: Json) -> Iterator[Block]:
-    statement = whole.get("statement") or privacy.get("statement")
-    if isinstance(statement, Mapping):
-        names = (
-            ("covers", "What the promise covers"),
-            ("does_not_cover", "What it does not cover"),
-        )
-        for key, title in names:
-            said = statement.get(key)
-            if said:
-                lines = said if isinstance(said, list) else [said]
-                items = Bullets(items=tuple(say(sentence(str(line))) for line in lines))
-                yield Note(title=title, blocks=(items,))
-    elif statement:
-        yield Note(title="As recorded in the bundle", blocks=(paragraph(sentence(str(statement))),))
-    standing = (
-        "What is true of a whole group of people: the model may still learn, and tell, that "
-        "people like you tend to do so and so.",
-        "The scores and reasons that the model gives about a person who is scored, and any data "
-        "kept outside the bundle, the evidence for this audit among them.",
-        "Further releases from the same rows: each adds to what can be learnt.",
-    )
+    recorded = whole.get("statement") or privacy.get("statement") or ()
+    said = [recorded] if isinstance(recorded, str) else [str(line) for line in recorded]
+    heads = {
+        "Covered": "What the promise covers, as the bundle records it",
+        "How": "How it was kept",
+        "Not covered": "What it does not cover",
+    }
+    for head, title in heads.items():
+        mine = [line.partition(":")[2] for line in said if line.startswith(f"{head}:")]
+        if mine:
+            yield Note(title=title, blocks=(Bullets(items=tuple(say(sentence(t)) for t in mine)),))
+    rest = [line for line in said if not line.startswith(tuple(f"{head}:" for head in heads))]
+    if rest:
+        items = Bullets(items=tuple(say(sentence(line)) for line in rest))
+        yield Note(title="As recorded in the bundle", blocks=(items,))
     yield Note(
         title="What no such promise covers",
-        blocks=(Bullets(items=tuple(say(line) for line in standing)),),
+        blocks=(Bullets(items=tuple(say(line) for line in _NEVER_COVERED)),),
     )
+
+
+_NEVER_COVERED = (
+    "What is true of many people at once: the model may still learn that people like you tend to "
+    "do so and so.",
+    "The scores and reasons that the model gives about a person who is scored later.",
+    "Data kept outside the bundle, the evidence of this audit among them.",
+    "Further releases from the same rows: each adds to what can be learnt.",
+)
 
 
 def _files(record: Record) -> Section | None:
@@ -221,7 +231,7 @@ def _files(record: Record) -> Section | None:
 def _epsilon(value: object) -> str:
     if value == "infinite":
         return "no limit (∞)"
-    return significant(value) if finite(value) is not None else "not recorded"
+    return at_most(value) if finite(value) is not None else "not recorded"
 
 
 def _attack(record: Record, privacy: Json, epsilon: float | None) -> Section | None:

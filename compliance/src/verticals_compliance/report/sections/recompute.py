@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from verticals_compliance.report.numbers import count, significant
+from verticals_compliance.report.numbers import at_most, count, finite, significant
 from verticals_compliance.report.record import Record, word
 from verticals_compliance.report.tree import (
     Block,
@@ -102,8 +102,11 @@ def _suppressed(record: Record) -> Iterator[Block]:
     if evidence.get("form") == "counts":
         least = evidence.get("min_cell")
         told = "The evidence is in counts."
+        noise = finite(evidence.get("noise_epsilon"))
         if least:
             told = f"The evidence is in counts; cells below {count(least)} are suppressed."
+        if noise is not None:
+            told += f" Noise was added to them (ε = {at_most(noise)})."
         yield Note(title="Counts, not rows", blocks=(paragraph(told),))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from verticals_compliance.report.numbers import count, finite, significant
+from verticals_compliance.report.numbers import at_most, count, finite
 from verticals_compliance.report.phrases import (
     ORDER,
     finding_sentence,
@@ -93,8 +93,8 @@ def _privacy(record: Record) -> tuple[Span, ...]:
     epsilon = finite(privacy.get("epsilon"))
     if epsilon is None:
         return say("Privacy: the record states no privacy budget (ε) for this model.")
-    delta = significant(privacy.get("delta"), 2)
-    told = number(f"ε = {significant(epsilon)}, δ = {delta}", "/privacy")
+    delta = at_most(privacy.get("delta"), 2)
+    told = number(f"ε = {at_most(epsilon)}, δ = {delta}", "/privacy")
     return say("Privacy: trained under differential privacy with ", told, ".")
 
 

@@ -1,0 +1,1 @@
+"""Credit scoring: the probability of an adverse outcome, with a reason for every decline."""
