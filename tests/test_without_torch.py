@@ -103,10 +103,13 @@ def test_an_audit_needs_neither_torch_nor_the_plugin(environment, bundle, tmp_pa
     run(environment, "verticals", "verify", audit, "--bundle", bundle)
 
 
-def test_scoring_without_torch_says_what_to_install(environment, bundle, tmp_path):
+def test_scoring_without_the_plugin_names_its_distribution(environment, bundle, tmp_path):
     data = tmp_path / "applications.csv"
     data.write_text("income\n1\n")
     arguments = ("predict", bundle, "--data", data, "--out", tmp_path / "scored.csv")
     done = run(environment, "verticals", *arguments, codes=(2,))
-    assert "Traceback" not in done.stderr
-    assert "hint: pip install" in done.stderr
+    error, hint = done.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert "needs the solution 'credit-scoring', which is not installed" in error
+    assert hint.startswith("hint: ")
+    assert "verticals-credit-scoring" in hint

@@ -105,7 +105,7 @@ def credit_scores(rows: int = 600, seed: int = 0, gap: float = 0.0, units: int |
 
 
 def credit_info(contract: DataContract, scores: Table, bundle: str) -> EvidenceInfo:
-    target = contract.targets[0]
+    target = (contract if contract.targets else credit_contract()).targets[0]
     return EvidenceInfo(
         form="rows",
         bundle=bundle,
@@ -226,7 +226,7 @@ PROMISE: Mapping[str, Any] = {
 
 def write_tiny_bundle(path: Path, contract: DataContract, privacy: Mapping[str, Any] | None):
     files = ["contract.yaml", "settings.json", "weights.safetensors"]
-    shows: dict[str, tuple[str, float | str]] = {name: ("declarations", 0) for name in files}
+    shows: dict[str, tuple[str, float | str]] = dict.fromkeys(files, ("declarations", 0))
     if privacy is not None:
         shows["privacy.json"] = ("declarations", 0)
     return write_bundle(

@@ -98,7 +98,7 @@ def gradient_sum(
         owners=owners,
     )
     update(0)
-    assert update.history == [(plan.noise_multiplier, plan.sampling_rate, 1)]
+    assert update.spent == [(plan.noise_multiplier, plan.sampling_rate, 1)]
     return recorder.seen[0] * plan.expected_batch
 
 

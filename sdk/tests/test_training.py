@@ -281,7 +281,7 @@ def test_a_loss_that_is_not_finite_names_the_epoch() -> None:
 def test_a_validation_loss_that_is_not_finite_is_refused() -> None:
     blocks, columns = data(10)
     blocks["x"][0] = np.inf
-    with pytest.raises(TrainingError, match="validation loss is .* epoch 1"):
+    with pytest.raises(TrainingError, match=r"validation loss is .* epoch 1"):
         trained(validation=(blocks, columns))
 
 
@@ -492,8 +492,8 @@ def test_a_failing_budget_or_network_is_refused_before_training() -> None:
         trained(PRIVATE, epsilon=-1.0)
     with pytest.raises(PrivacyError, match="delta"):
         trained(PRIVATE, epsilon=3.0, delta=0.5)
+    normed = nn.Sequential(nn.Linear(WIDTH, 2), nn.BatchNorm1d(2))
     with pytest.raises(PrivacyError, match="BatchNorm1d"):
-        normed = nn.Sequential(nn.Linear(WIDTH, 2), nn.BatchNorm1d(2))
         trained(PRIVATE, epsilon=3.0, network=normed)
     with pytest.raises(TrainingError, match="units are given without epsilon"):
         trained(units=np.zeros(ROWS))

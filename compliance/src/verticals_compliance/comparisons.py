@@ -33,11 +33,13 @@ RATE_METRICS = ("selection_rate", "tpr", "fpr", "ppv", "accuracy")
 class GroupRate:
     """Hold successes and trials of one group, and what is taken from their rate.
 
-    With `offset` (a mean predicted probability) the measure is offset − successes / trials.
+    `persons` are those of the group, `events` those with a trial: what counts for a minimum. With
+    `offset` (a mean predicted probability) the measure is offset − successes / trials.
     """
 
     group: str
-    rows: int
+    persons: int
+    events: int
     successes: float
     trials: int
     effect: float = 1.0
@@ -46,13 +48,13 @@ class GroupRate:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupMean:
-    """Hold the mean of one group with its standard error over `units`."""
+    """Hold the mean of one group with its standard error over `events` persons."""
 
     group: str
-    rows: int
+    persons: int
+    events: int
     mean: float
     error: float
-    units: int
     trials: int
 
 
@@ -169,7 +171,8 @@ def _trials(metric: str, part: Predictions) -> tuple[Array, Array]:
 def _rate(name: str, part: Predictions, successes: Array, trials: Array) -> GroupRate:
     return GroupRate(
         group=name,
-        rows=part.rows,
+        persons=part.persons,
+        events=part.take(trials).persons,
         successes=float(successes[trials].sum()),
         trials=int(trials.sum()),
         effect=_effect(part, successes, trials),
@@ -190,7 +193,8 @@ def _calibration(name: str, part: Predictions) -> GroupRate:
     chance = part.score if part.favourable == 1.0 else 1 - part.score
     return GroupRate(
         group=name,
-        rows=part.rows,
+        persons=part.persons,
+        events=part.take(trials).persons,
         successes=float(happened[trials].sum()),
         trials=int(trials.sum()),
         effect=_effect(part, happened == 1, trials),
@@ -206,5 +210,10 @@ def _mean_error(name: str, part: Predictions) -> GroupMean:
     centre = float(values.mean()) if values.size else np.nan
     error, count = standard_error((values - centre) / max(values.size, 1), units)
     return GroupMean(
-        group=name, rows=part.rows, mean=centre, error=error, units=count, trials=values.size
+        group=name,
+        persons=part.persons,
+        events=count,
+        mean=centre,
+        error=error,
+        trials=values.size,
     )

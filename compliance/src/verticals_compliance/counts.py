@@ -59,6 +59,12 @@ _RELEASES = 4
 Cells = Mapping[str, float]
 
 
+def is_rough(evidence: Evidence) -> bool:
+    """Tell whether what a histogram gives has no valid limits: persons repeat, or noise."""
+    info = evidence.info
+    return info.form == "counts" and (info.unit_rows > 1 or info.noise_epsilon is not None)
+
+
 def count_predictions(evidence: Evidence, contract: DataContract) -> tuple[Predictions, ...]:
     """Return every binary target's histogram as rows at the middle of their bins."""
     table = evidence.tables.get(SCORES_TABLE)
@@ -93,7 +99,7 @@ def count_performance(
     evidence: Evidence, found: tuple[Predictions, ...], level: float
 ) -> tuple[PerformanceRow, ...]:
     """Return measures from the histogram, and rates of decisions from the cells."""
-    rough = evidence.info.unit_rows > 1 or evidence.info.noise_epsilon is not None
+    rough = is_rough(evidence)
     rows: list[PerformanceRow] = []
     for row in performance(found, level):
         said = replace(row, method=f"{row.method}, from a histogram of scores")
@@ -201,19 +207,22 @@ def _group(
 ) -> GroupRate:
     """Return successes and trials of one group; no trials where a cell is suppressed."""
     successes, others = (sum(cells[cell] for cell in names) for names in (good, bad))
+    most = evidence.info.unit_rows  # of one person; so many persons there are at least
     if math.isnan(successes + others):
         rows = cells["n"]
         # Somebody is in a suppressed group: it is left out, not absent.
-        return GroupRate(
-            group=name, rows=1 if math.isnan(rows) else round(rows), successes=0.0, trials=0
-        )
-    successes, others = max(0.0, round(successes)), max(0.0, round(others))
+        persons = 1 if math.isnan(rows) else math.ceil(max(0.0, rows) / most)
+        return GroupRate(group=name, persons=persons, events=0, successes=0.0, trials=0)
+    successes = max(0, round(successes))
+    trials = round(successes + max(0, round(others)))
+    rows = trials if math.isnan(cells["n"]) else max(0.0, cells["n"])
     rate = GroupRate(
         group=name,
-        rows=max(0, round(cells["n"])) if not math.isnan(cells["n"]) else round(successes + others),
+        persons=math.ceil(rows / most),
+        events=math.ceil(trials / most),
         successes=successes,
-        trials=round(successes + others),
-        effect=float(evidence.info.unit_rows),
+        trials=trials,
+        effect=float(most),
     )
     noisy = sum(_SUMMED.get(cell, 1) for cell in (*good, *bad))
     return _widened(rate, noisy * _noise(evidence))

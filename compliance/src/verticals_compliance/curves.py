@@ -24,8 +24,13 @@ HISTOGRAM_BINS = 20
 ROC_POINTS = 101
 
 
-def curves(found: Sequence[Predictions], level: float) -> list[dict[str, Any]]:
-    """Return the curves of every probability of a binary target."""
+def curves(
+    found: Sequence[Predictions], level: float, *, limits: bool = True
+) -> list[dict[str, Any]]:
+    """Return the curves of every probability of a binary target.
+
+    `limits` is False where the rows stand for counts whose intervals would not hold.
+    """
     rows = []
     for item in found:
         if item.target.kind != "binary" or item.score is None:
@@ -36,7 +41,10 @@ def curves(found: Sequence[Predictions], level: float) -> list[dict[str, Any]]:
             {
                 "output": item.output,
                 "value": f"{item.target.title} = {item.target.positive}",
-                "calibration": _calibration(score, label, part.units, level),
+                "calibration": [
+                    point if limits else {**point, "observed_lower": None, "observed_upper": None}
+                    for point in _calibration(score, label, part.units, level)
+                ],
                 "roc": _roc(score, label),
                 "histogram": _histogram(score, label),
                 "decision_cut": item.cut,

@@ -32,6 +32,7 @@ from verticals.evidence import Evidence
 from verticals.files import write_file
 from verticals.strictjson import parse_json, plain, sha256
 from verticals_compliance.audit import MAX_BYTES, Audit, record_bytes
+from verticals_compliance.counts import is_rough
 from verticals_compliance.curves import curves
 from verticals_compliance.policy import Policy, from_json
 from verticals_compliance.summaries import (
@@ -89,7 +90,7 @@ def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
         },
         "policy": {**done.policy.to_json(), "digest": done.policy.digest},
         "checks": [asdict(outcome) for outcome in done.checks.outcomes],
-        "curves": curves(done.material.predictions, level),
+        "curves": curves(done.material.predictions, level, limits=not is_rough(evidence)),
         "groups": [asdict(row) for row in done.material.groups],
         "shapes": shapes(tables, contract),
         "reasons": reasons(tables),

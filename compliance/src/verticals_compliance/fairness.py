@@ -1,7 +1,8 @@
 """How far apart the groups are: every group's measure, the disparity, a test and a verdict.
 
-A group with fewer than `min_group` rows, or a denominator below `min_events`, is shown but not
-compared. What is left out can hide a gap, so that the verdict is then never "no-material-gap".
+A group of fewer than `min_group` persons, or with a denominator of fewer than `min_events`, is
+shown but not compared. What is left out can hide a gap, so that the verdict is then never
+"no-material-gap".
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def fairness(
 
 def compared(item: Comparison, policy: Policy) -> tuple[list[GroupRate | GroupMean], bool]:
     """Return the groups that can be compared, and whether others had to be left out."""
-    occurring = [g for g in item.groups if g.rows > 0 and g.group != NOT_RECORDED]
-    kept = [g for g in occurring if g.rows >= policy.min_group and g.trials >= policy.min_events]
+    occurring = [g for g in item.groups if g.persons > 0 and g.group != NOT_RECORDED]
+    kept = [g for g in occurring if g.persons >= policy.min_group and g.events >= policy.min_events]
     return kept, len(kept) < len(occurring)
 
 
@@ -144,7 +145,7 @@ def _rate(group: GroupRate, level: float) -> Interval:
 def _mean(group: GroupMean, level: float) -> Interval:
     if group.trials == 0:
         return Interval(estimate=None, lower=None, upper=None, n=0, method="t")
-    half = t_value(level, group.units - 1) * group.error if group.error > 0 else math.nan
+    half = t_value(level, group.events - 1) * group.error if group.error > 0 else math.nan
     known = math.isfinite(half)
     return Interval(
         estimate=group.mean,
@@ -159,7 +160,10 @@ def _disparity(kept: Sequence[GroupRate | GroupMean], kind: str, level: float) -
     means = [g for g in kept if isinstance(g, GroupMean)]
     if means:
         return mean_disparity(
-            [g.mean for g in means], [g.error for g in means], [g.units for g in means], level=level
+            [g.mean for g in means],
+            [g.error for g in means],
+            [g.events for g in means],
+            level=level,
         )
     rates = [g for g in kept if isinstance(g, GroupRate)]
     successes, trials, effects, offsets = _columns(rates)
@@ -175,7 +179,7 @@ def _test(item: Comparison, policy: Policy, seed: int) -> float | None:
     means = [g for g in kept if isinstance(g, GroupMean)]
     if means:
         return mean_homogeneity(
-            [g.mean for g in means], [g.error for g in means], [g.units for g in means]
+            [g.mean for g in means], [g.error for g in means], [g.events for g in means]
         )
     successes, trials, effects, offsets = _columns([g for g in kept if isinstance(g, GroupRate)])
     return homogeneity(successes, trials, design_effects=effects, offsets=offsets, seed=seed)

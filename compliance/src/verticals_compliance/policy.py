@@ -6,8 +6,8 @@ A policy is a TOML file. It holds a table `[policy]`, optionally `[tolerance]`, 
     name = "our-bank"
     version = "1"
     level = 0.95        # of every interval
-    min_group = 30      # rows below which a group is not compared
-    min_events = 10     # denominator below which a group's rate is not compared
+    min_group = 30      # persons below which a group is not compared
+    min_events = 10     # persons in a denominator below which a rate is not compared
 
     [tolerance]         # for verdicts on what no rule limits
     difference = 0.1

@@ -48,6 +48,11 @@ class Predictions:
         """Return the number of rows."""
         return int(self.outcome.size)
 
+    @property
+    def persons(self) -> int:
+        """Return the number of persons that the rows are of."""
+        return self.rows if self.units is None else int(np.unique(self.units).size)
+
     def take(self, rows: Array) -> Predictions:
         """Return the rows that a boolean mask selects."""
         return Predictions(

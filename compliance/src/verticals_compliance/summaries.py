@@ -153,13 +153,18 @@ def producer_tables(tables: Tables) -> dict[str, Any]:
 
 
 def _psi(bins: list[dict[str, Any]]) -> float | None:
+    """Return the population stability index, Σ (a − t) ln(a / t) over the shares of the bins.
+
+    Half a row is added to each bin, so that an empty one has a logarithm.
+    """
     counts = [[row[part] for row in bins] for part in ("train", "audited")]
     if any(value is None or value < 0 for part in counts for value in part):
         return None
-    from verticals.metrics import psi
-
-    value = float(psi(np.array(counts[0], dtype=float), np.array(counts[1], dtype=float)))
-    return value if math.isfinite(value) else None
+    train, audited = (np.array(part, dtype=float) for part in counts)
+    if train.sum() == 0 or audited.sum() == 0:
+        return None
+    first, second = ((part + 0.5) / (part + 0.5).sum() for part in (train, audited))
+    return float(((second - first) * np.log(second / first)).sum())
 
 
 def _value(item: Any) -> Any:

@@ -1,7 +1,7 @@
 """A second witness for every group measure: fairlearn's MetricFrame on the evidence itself.
 
-It shares no code with `comparisons`: outcomes and decisions are read from the table `scores` once
-more, and fairlearn and scikit-learn define the measures.
+It shares no code with `comparisons` and `counts`: outcomes and decisions are read from the tables
+once more, counts are spread into rows, and fairlearn and scikit-learn define the measures.
 """
 
 from __future__ import annotations
@@ -26,18 +26,22 @@ def witness(
     record: AuditRecord, evidence: Evidence, contract: DataContract
 ) -> tuple[int, list[Disagreement]]:
     """Return how many group measures fairlearn computed too, and those that differ."""
-    scores = evidence.tables.get("scores")
-    if scores is None:
-        return 0, []
     seen = 0
     wrong: list[Disagreement] = []
     frames: dict[tuple[str, str, str], Mapping[str, float]] = {}
     for place, row in enumerate(record.fairness):
         key = (row.output, row.attribute, row.metric)
         if key not in frames:
-            frames[key] = _by_group(row, scores, evidence, contract)
+            target = _target_of(row.output, evidence, contract)
+            columns = (
+                _from_cells(row, target, evidence)
+                if evidence.info.form == "counts"
+                else _from_scores(row, target, evidence)
+            )
+            frames[key] = {} if columns is None else _by_group(row.metric, *columns)
         for position, group in enumerate(row.groups):
-            if group.estimate is None:
+            # Sums of scores, which counts hold, are no rows that a MetricFrame could take.
+            if group.estimate is None or not frames[key]:
                 continue
             theirs = frames[key].get(group.group)
             seen += 1
@@ -50,35 +54,69 @@ def witness(
     return seen, wrong
 
 
-def _by_group(
-    row: FairnessRow, scores: Table, evidence: Evidence, contract: DataContract
-) -> Mapping[str, float]:
+def _by_group(metric: str, labels: Array, truth: Array, said: Array) -> Mapping[str, float]:
     """Return one measure of every group, as fairlearn gives it."""
     from fairlearn.metrics import MetricFrame
 
-    target, column = _target_of(row.output, evidence, contract)
-    labels = np.array([text or "not recorded" for text in scores[f"attr:{row.attribute}"]])
-    truth = scores.get(f"target:{target.name}", np.full(scores.rows, np.nan)).astype(float)
-    if row.metric == "mean_error":
-        said = scores[column].astype(float)
-        known = ~np.isnan(said) & ~np.isnan(truth)
-    elif row.metric == "calibration_gap":
-        said = scores[column].astype(float)
-        if target.favourable and target.favourable != target.positive:
-            said, truth = 1 - said, 1 - truth
-        known = ~np.isnan(said) & ~np.isnan(truth)
-    else:
-        truth, said = _favoured(row.metric, target, truth, _decided(target, scores, evidence))
-        known = ~np.isnan(said) & ~np.isnan(truth)
+    known = ~np.isnan(said) & ~np.isnan(truth)
     if not known.any():
         return {}
     frame = MetricFrame(
-        metrics=_measure(row.metric),
+        metrics=_measure(metric),
         y_true=truth[known],
         y_pred=said[known],
         sensitive_features=labels[known],
     )
     return {str(name): float(value) for name, value in frame.by_group.items()}
+
+
+def _from_scores(row: FairnessRow, target: Target, evidence: Evidence) -> tuple[Array, ...]:
+    """Return (rows,) groups, outcomes and predictions, as fairlearn wants them."""
+    scores = evidence.tables["scores"]
+    labels = np.array([text or "not recorded" for text in scores[f"attr:{row.attribute}"]])
+    truth = scores.get(f"target:{target.name}", np.full(scores.rows, np.nan)).astype(float)
+    if row.metric == "mean_error":
+        return labels, truth, scores[row.output].astype(float)
+    if row.metric == "calibration_gap":
+        said = scores[row.output].astype(float)
+        return (labels, 1 - truth, 1 - said) if _is_negative(target) else (labels, truth, said)
+    said = _decided(target, scores, evidence)
+    if row.metric == "accuracy":
+        return labels, truth, said
+    good = 0.0 if _is_negative(target) else 1.0
+    if target.kind != "binary":
+        good = float(target.values.index(target.favourable))
+    pair = [np.where(np.isnan(x), np.nan, (x == good).astype(float)) for x in (truth, said)]
+    if row.metric == "selection_rate":  # the outcome plays no part, and may be unknown
+        pair[0] = np.zeros(truth.size)
+    return labels, *pair
+
+
+def _from_cells(row: FairnessRow, target: Target, evidence: Evidence) -> tuple[Array, ...] | None:
+    """Spread the counts of decisions and outcomes into rows; None for what is no count."""
+    if row.metric == "calibration_gap":
+        return None
+    table = evidence.tables["group_counts"]
+    part = table.take((table["output"] == row.output) & (table["attribute"] == row.attribute))
+    kinds = {"tp": (1, 1), "fp": (0, 1), "fn": (1, 0), "tn": (0, 0)}
+    if row.metric == "selection_rate":
+        kinds = {"selected": (0, 1), "unselected": (0, 0)}
+    labels: list[Array] = []
+    pairs: list[Array] = []
+    for cell, pair in kinds.items():
+        counts = np.maximum(np.rint(np.nan_to_num(part[cell])), 0).astype(int)
+        labels.append(np.repeat([text or "not recorded" for text in part["group"]], counts))
+        pairs.append(np.repeat([pair], counts.sum(), axis=0))
+    truth, said = np.concatenate(pairs).astype(float).T
+    if _is_negative(target):
+        said = 1 - said
+        truth = truth if row.metric == "selection_rate" else 1 - truth
+    return np.concatenate(labels), truth, said
+
+
+def _is_negative(target: Target) -> bool:
+    """Tell whether the favourable value of a binary target is not its positive one."""
+    return bool(target.favourable) and target.favourable != target.positive
 
 
 def _measure(metric: str) -> Callable[..., Any]:
@@ -106,11 +144,11 @@ def _measure(metric: str) -> Callable[..., Any]:
     return measures[metric]
 
 
-def _target_of(output: str, evidence: Evidence, contract: DataContract) -> tuple[Target, str]:
+def _target_of(output: str, evidence: Evidence, contract: DataContract) -> Target:
     for item in evidence.info.outputs:
         if item.name == output and item.target:
-            return contract.target(item.target), output
-    return contract.target(output), output
+            return contract.target(item.target)
+    return contract.target(output)
 
 
 def _decided(target: Target, scores: Table, evidence: Evidence) -> Array:
@@ -126,17 +164,3 @@ def _decided(target: Target, scores: Table, evidence: Evidence) -> Array:
     missing = np.isnan(chances).any(axis=1)
     best = np.argmax(np.where(missing[:, None], 0.0, chances), axis=1).astype(float)
     return np.where(missing, np.nan, best)
-
-
-def _favoured(metric: str, target: Target, truth: Array, said: Array) -> tuple[Array, Array]:
-    """Return outcome and decision as fairlearn wants them: 1 where favourable."""
-    if metric == "accuracy":
-        return truth, said
-    if target.kind == "binary":
-        good = 0.0 if target.favourable and target.favourable != target.positive else 1.0
-    else:
-        good = float(target.values.index(target.favourable))
-    pair = [np.where(np.isnan(x), np.nan, (x == good).astype(float)) for x in (truth, said)]
-    if metric == "selection_rate":  # the outcome plays no part, and may be unknown
-        pair[0] = np.zeros(truth.size)
-    return pair[0], pair[1]

@@ -51,10 +51,14 @@ def page(document):
     return render(document, "html").decode()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Return a context manager that starts Chromium; skip where there is none."""
+    """Yield a browser context of Chromium; skip where there is none.
+
+    Not for the session: while it is open, playwright keeps an event loop in this thread.
+    """
     pytest.importorskip("playwright", reason="playwright is not installed")
     if not Path(PHOTOGRAPH["CHROMIUM"]).exists():
         pytest.skip(f"{PHOTOGRAPH['CHROMIUM']} is not installed")
-    return PHOTOGRAPH["browser"]
+    with PHOTOGRAPH["browser"]() as context:
+        yield context

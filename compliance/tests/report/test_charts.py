@@ -56,9 +56,25 @@ def test_a_scale_maps_ends_to_ends_and_holds_what_lies_outside():
     scale = svg.Scale(low=0, high=10, start=100, end=200)
     assert (scale(0), scale(10), scale(5)) == (100, 200, 150)
     assert (scale(-3), scale(99)) == (100, 200)
-    log = svg.Scale(low=1, high=100, start=0, end=10, log=True)
+    log = svg.Scale(low=1, high=100, start=0, end=10, kind="log")
     assert log(10) == pytest.approx(5)
     assert log(0) == 0
+    both = svg.Scale(low=-100, high=100, start=0, end=10, kind="signed-log")
+    assert both(0) == pytest.approx(5)
+    assert both(-7) + both(7) == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1, 1000, (1, 10, 100, 1000)),
+        (2, 9, (2, 9)),
+        (-1000, 5000, (-1000, -10, 0, 10, 1000)),
+        (0, 2000, (0, 1, 10, 100, 1000)),
+    ],
+)
+def test_logarithmic_ticks_are_few(low, high, expected):
+    assert svg.log_ticks(low, high) == expected
 
 
 def test_long_labels_wrap_and_end_in_an_ellipsis():
@@ -133,7 +149,7 @@ def test_a_line_goes_through_its_points():
 
 def test_a_logarithmic_axis_has_powers_of_ten():
     line = Line(label="m", x=(1.0, 10.0, 1000.0), y=(0.0, 1.0, 2.0))
-    x = Axis(label="x", low=1, high=1000, log=True, style="count")
+    x = Axis(label="x", low=1, high=1000, scale="log", style="count")
     root = parse(LineChart(title="t", description="d", x=x, y=Axis(label="y"), lines=(line,)))
     assert {"1", "10", "100", "1,000"} <= set(texts(root))
 

@@ -296,7 +296,7 @@ def read_file(folder: Path, name: str, *, what: str, max_bytes: int) -> bytes:
     Raises `DataError` if it is no plain file, is larger than `max_bytes`, or changes its size
     while it is read.
     """
-    with _opened(folder, name, what) as (descriptor, size):
+    with opened(folder, name, what) as (descriptor, size):
         if size > max_bytes:
             raise DataError(
                 f"{what}: {name!r} is too large: {size} bytes, expected at most {max_bytes}"
@@ -307,7 +307,7 @@ def read_file(folder: Path, name: str, *, what: str, max_bytes: int) -> bytes:
 
 def hash_file(folder: Path, name: str, *, what: str) -> tuple[str, int]:
     """Return the `sha256:…` digest and the size of a plain file, read in pieces."""
-    with _opened(folder, name, what) as (descriptor, size):
+    with opened(folder, name, what) as (descriptor, size):
         digest = hashlib.sha256()
         for chunk in _chunks(descriptor, size, f"{what}: {name!r}"):
             digest.update(chunk)
@@ -335,7 +335,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 @contextmanager
-def _opened(folder: Path, name: str, what: str) -> Iterator[tuple[int, int]]:
+def opened(folder: Path, name: str, what: str) -> Iterator[tuple[int, int]]:
+    """Open a plain file for reading, following no link; give its descriptor and its size.
+
+    Raises `DataError` if it is no plain file, or the system refuses.
+    """
     # O_NONBLOCK: a FIFO put in place of the file must not make the reader wait for ever.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with system_errors(f"{what}: {name!r}", "read"):

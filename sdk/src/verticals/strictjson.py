@@ -1,7 +1,8 @@
-"""JSON with one meaning: canonical bytes to hash, and a parser for text that nobody vouches for."""
+"""JSON with one meaning: canonical bytes to hash, and a parser for text nobody vouches for."""
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import math
@@ -34,6 +35,19 @@ def shown(value: object) -> str:
     """Return a value from an untrusted file as a message may show it: escaped and short."""
     text = ascii(value)
     return text if len(text) <= 80 else f"{text[:76]} ..."
+
+
+def check_time(value: Any, where: str) -> str:
+    """Return an ISO 8601 time to the second with its zone, as it came; else raise `DataError`."""
+    try:
+        time = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None or time.isoformat(timespec="seconds") != value:
+        raise DataError(
+            f"{where} is {shown(value)}, expected a time like 2026-01-31T12:00:00+00:00"
+        )
+    return str(value)
 
 
 def canonical_json(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,8 +26,7 @@ from verticals.networks import AdditiveNetwork, heads, shape_table
 from verticals.plugin import Columns, Model, Setup, State, TorchSolution
 from verticals.seeding import seeded
 from verticals.table import Array, Table
-from verticals.training import pick_device, train_network
-from verticals.training.options import train_options
+from verticals.training import TrainOptions, pick_device, train_network, train_options
 
 ROWS_AT_ONCE = 16_384
 BACKGROUND_POINTS = 64
@@ -39,6 +39,7 @@ class TorchAdapter:
     def __init__(self, declared: TorchSolution) -> None:
         self._declared = declared
         self.demo_shares = declared.demo_shares
+        self.training_options = tuple(item.name for item in dataclasses.fields(TrainOptions))
 
     def demo(self) -> tuple[DataContract, Table]:
         """Return the declared demo."""
@@ -183,7 +184,11 @@ class TorchModel:
             terms = _DoubleTerms(self._network)
             return explain_additive(terms, blocks, background, self.encoder.inputs, names)
         game = make_game(
-            self._score_blocks, blocks, _points(background, self.encoder), self.encoder.inputs, names
+            self._score_blocks,
+            blocks,
+            _points(background, self.encoder),
+            self.encoder.inputs,
+            names,
         )
         return explain_game(game, method="sampled", draws=SAMPLED_DRAWS)
 
@@ -285,9 +290,7 @@ def _labelled(table: Table, contract: DataContract) -> Table:
 
 
 def _labels(table: Table, targets: Sequence[Target]) -> dict[str, Array]:
-    return {
-        target.name: np.asarray(table[target.name], dtype=np.float32) for target in targets
-    }
+    return {target.name: np.asarray(table[target.name], dtype=np.float32) for target in targets}
 
 
 def _units(table: Table) -> Array:

@@ -265,9 +265,7 @@ def test_a_place_without_a_bundle_is_an_error(bundle, place, monkeypatch):
 
 def test_a_folder_of_another_kind_is_named_as_such(bundle):
     for path in (bundle.parent, "/", ""):
-        with pytest.raises(
-            BundleError, match=r"another kind of folder: bundle\.json is missing"
-        ):
+        with pytest.raises(BundleError, match=r"another kind of folder: bundle\.json is missing"):
             open_bundle(path)
 
 

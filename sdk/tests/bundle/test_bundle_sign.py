@@ -22,7 +22,7 @@ from verticals.bundle import (
     write_bundle,
 )
 from verticals.errors import BundleError, SignatureError
-from verticals.strictjson import readable_json, sha256
+from verticals.strictjson import canonical_json, readable_json, sha256
 
 AT = "2026-01-31T12:00:00+00:00"
 LATER = "2027-01-31T12:00:00+00:00"
@@ -171,7 +171,7 @@ def test_a_signature_for_something_else_is_none_of_a_bundle(bundle, keys):
     opened = open_bundle(bundle)
     for message in (
         opened.digest.encode(),
-        json.dumps({"digest": opened.digest, "trained_at": AT}).encode(),
+        canonical_json({"digest": opened.digest, "trained_at": AT}),
         readable_json({"digest": opened.digest, "trained_at": AT}),
     ):
         forged = {

@@ -109,7 +109,7 @@ def contracts(draw) -> DataContract:
     )
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(contracts())
 def test_a_contract_survives_being_written_and_read(contract):
     validate_contract(contract)
@@ -149,6 +149,20 @@ def test_text_that_yaml_could_take_for_something_else_survives(label):
 )
 def test_odd_characters_survive(label):
     field = Field(name="a", kind="categorical", column=label, categories=("x", "y"), label=label)
+    contract = DataContract(solution="s", name="n", fields=(field,))
+    assert parse_contract(dump_contract(contract)) == contract
+
+
+def test_keys_longer_than_yaml_likes_survive():
+    odd = "\U000e0001" * 200  # each is written as ten characters
+    field = Field(
+        name="a",
+        kind="categorical",
+        column="A",
+        categories=(odd, "y"),
+        category_labels=("tags", "y"),
+        settings=MappingProxyType({"k" * 3000: 1}),
+    )
     contract = DataContract(solution="s", name="n", fields=(field,))
     assert parse_contract(dump_contract(contract)) == contract
 

@@ -76,6 +76,11 @@ def test_everybody_is_in_the_group_that_the_contract_says():
     assert group_of(contract.field("sex"), table["sex"]).dtype == object
 
 
+def test_values_that_nobody_declared_join_a_declared_other():
+    declared = field(kind="categorical", categories=("other", "a"))
+    assert group_of(declared, np.array([0, 1, 2, -1])).tolist() == ["other", "a", "other", ""]
+
+
 @settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.integers(-50, 50), min_size=1, max_size=5, unique=True).map(sorted),

@@ -192,7 +192,7 @@ def test_a_damaged_file_is_refused(ending, content, tmp_path):
     path = tmp_path / f"rows.{ending}"
     path.write_bytes(content)
     for read in (read_table, iter_tables):
-        with pytest.raises(DataError, match="damaged|empty") as caught:
+        with pytest.raises(DataError, match=r"damaged|empty") as caught:
             read(path)
         assert str(path) in caught.value.message
         assert "pyarrow.lib" not in "".join(traceback.format_exception(caught.value))

@@ -27,6 +27,12 @@ COLUMNS = {
 }
 
 
+def write_all(path, *tables):
+    with TableWriter(path) as writer:
+        for table in tables:
+            writer.write(table)
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_what_is_written_comes_back(ending, tmp_path):
     path = tmp_path / f"rows.{ending}"
@@ -126,11 +132,16 @@ def test_a_table_of_no_rows_names_its_columns(ending, tmp_path):
 def test_an_exception_leaves_the_old_file_and_nothing_else(ending, tmp_path):
     path = tmp_path / f"rows.{ending}"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), TableWriter(path) as writer:
-        writer.write({"a": np.arange(3)})
-        assert len(os.listdir(tmp_path)) == 2
-        assert path.read_text() == "old"
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with TableWriter(path) as writer:
+            writer.write({"a": np.arange(3)})
+            assert len(os.listdir(tmp_path)) == 2
+            assert path.read_text() == "old"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == [path.name]
 
@@ -173,9 +184,8 @@ def test_the_same_columns_give_the_same_bytes(ending, tmp_path):
     ],
 )
 def test_other_columns_in_a_later_chunk_are_refused(ending, second, says, tmp_path):
-    with pytest.raises(DataError) as caught, TableWriter(tmp_path / f"r.{ending}") as writer:
-        writer.write({"a": np.array([1.0]), "b": np.array(["x"])})
-        writer.write(second)
+    with pytest.raises(DataError) as caught:
+        write_all(tmp_path / f"r.{ending}", {"a": np.array([1.0]), "b": np.array(["x"])}, second)
     assert says in caught.value.message
     assert os.listdir(tmp_path) == []
 
@@ -183,12 +193,8 @@ def test_other_columns_in_a_later_chunk_are_refused(ending, second, says, tmp_pa
 @pytest.mark.parametrize("ending", ["parquet", "arrow"])
 def test_another_type_in_a_later_chunk_is_refused(ending, tmp_path):
     private = {"a": np.array(["SECRET", "y"])}
-    with (
-        pytest.raises(DataError, match="other types") as caught,
-        TableWriter(tmp_path / f"r.{ending}") as writer,
-    ):
-        writer.write({"a": np.array([1, 2])})
-        writer.write(private)
+    with pytest.raises(DataError, match="other types") as caught:
+        write_all(tmp_path / f"r.{ending}", {"a": np.array([1, 2])}, private)
     assert "SECRET" not in "".join(traceback.format_exception(caught.value))
     assert os.listdir(tmp_path) == []
 

@@ -16,9 +16,7 @@ def contract_of(favourable="0", **changes):
         Field(name="income", kind="numeric", label="Income", bounds=(0.0, 1.0)),
         Field(name="age", kind="numeric", role="protected", also_feature=True, bounds=(18.0, 99.0)),
     )
-    target = Target(
-        name="default", column="y", kind="binary", positive="1", favourable=favourable
-    )
+    target = Target(name="default", column="y", kind="binary", positive="1", favourable=favourable)
     whole = {"decision": Decision(target="default", cut=0.5), "targets": (target,), **changes}
     return DataContract(solution="s", name="n", fields=fields, **whole)
 

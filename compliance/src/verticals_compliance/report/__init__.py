@@ -64,7 +64,11 @@ def render(document: Document, ending: str, formats: Mapping[str, Format] | None
     if make is None:
         hint = _PRINT if ending in ("pdf", "docx") else "verticals report DIR --out report.html"
         raise AuditError(f"no report format {ending!r}, expected one of {known}", hint=hint)
-    data = make(to_mapping(document))
+    try:
+        data = make(to_mapping(document))
+    except Exception as error:  # a plugin's code may raise anything
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise AuditError(f"the plugin's report format {ending!r} failed: {told}") from error
     if not isinstance(data, bytes):
         kind = type(data).__name__
         raise AuditError(f"the plugin's report format {ending!r} returned {kind}, expected bytes")

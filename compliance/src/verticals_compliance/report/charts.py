@@ -44,8 +44,9 @@ def _scale(axis: Axis, values: Sequence[float | None], start: float, end: float)
     known = [value for value in values if value is not None]
     low = axis.low if axis.low is not None else min(known, default=0.0)
     high = axis.high if axis.high is not None else max(known, default=1.0)
-    if axis.log and low > 0 and high > low:
-        return Scale(low=low, high=high, start=start, end=end, log=True)
+    kind = axis.scale if axis.scale != "log" or low > 0 else "linear"
+    if kind != "linear" and high > low:
+        return Scale(low=low, high=high, start=start, end=end, kind=kind)
     ticks = svg.nice_ticks(low, high)
     low = low if axis.low is not None else ticks[0]
     high = high if axis.high is not None else ticks[-1]
@@ -53,8 +54,8 @@ def _scale(axis: Axis, values: Sequence[float | None], start: float, end: float)
 
 
 def _ticks(scale: Scale, wanted: int) -> tuple[float, ...]:
-    if scale.log:
-        return svg.log_ticks(scale.low, scale.high)
+    if scale.kind != "linear":
+        return svg.log_ticks(scale.low, scale.high, wanted)
     slack = 1e-9 * (scale.high - scale.low)
     ticks = svg.nice_ticks(scale.low, scale.high, wanted)
     return tuple(tick for tick in ticks if scale.low - slack <= tick <= scale.high + slack)
@@ -101,7 +102,7 @@ def _guides(
 
 def _dots(chart: DotChart, width: float) -> tuple[list[str], float]:
     room = width * 0.34
-    labels = [svg.wrap(item.label, room) for item in chart.dots]
+    labels = [svg.wrap(item.label, room, lines=3) for item in chart.dots]
     left = max((svg.text_width(text) for rows in labels for text in rows), default=0.0) + 12
     right = max((svg.text_width(item.text) for item in chart.dots), default=0.0) + 10
     top = 8 + _LINE * len(chart.guides)

@@ -23,6 +23,7 @@ from verticals_compliance.report.tree import (
     Row,
     Section,
     Span,
+    Spans,
     Table,
     Tally,
     mark,
@@ -53,7 +54,6 @@ def _escape(text: str) -> str:
     flat = " ".join(text.split()) if text.strip() else text
     spaced = (" " if text[:1].isspace() else "") + flat + (" " if text[-1:].isspace() else "")
     safe = _SPECIAL.sub(r"\\\1", spaced if flat.strip() else text)
-    safe = _NUMBERED.sub(r"\1\\\2", safe)
     # `://` and `www.` would be turned into links by some readers.
     safe = safe.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return safe.replace("://", ":&#47;&#47;").replace("www.", "www&#46;").replace("@", "&#64;")
@@ -79,6 +79,11 @@ def _spans(spans: Sequence[Span], *, marks: bool = True) -> str:
     return "".join(parts)
 
 
+def _line(spans: Spans) -> str:
+    """Write a line of its own, which must not begin a numbered list by accident."""
+    return _NUMBERED.sub(r"\1\\\2", _spans(spans))
+
+
 def _code(text: str) -> str:
     flat = " ".join(text.split())
     runs = [len(run) for run in re.findall(r"`+", flat)]
@@ -101,13 +106,13 @@ def _block(block: Block) -> str:
 
 @_block.register
 def _(block: Paragraph) -> str:
-    return _spans(block.spans)
+    return _line(block.spans)
 
 
 @_block.register
 def _(block: Bullets) -> str:
     signs = (f"{at}." if block.ordered else "*" for at in range(1, len(block.items) + 1))
-    return "\n".join(f"{s} {_spans(item)}" for s, item in zip(signs, block.items, strict=True))
+    return "\n".join(f"{s} {_line(item)}" for s, item in zip(signs, block.items, strict=True))
 
 
 @_block.register

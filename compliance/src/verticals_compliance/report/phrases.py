@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from verticals_compliance.comparisons import NOT_RECORDED
@@ -17,9 +17,10 @@ from verticals_compliance.report.numbers import (
     show,
 )
 from verticals_compliance.report.record import Json, Record, word
-from verticals_compliance.report.tree import Cell, Row, Span, cell, mark, number, say, strong
+from verticals_compliance.report.tree import Cell, Row, Span, Spans, cell, mark, number, say, strong
 from verticals_compliance.report.tree import status as tree_status
 from verticals_compliance.report.words import (
+    coded,
     group_metric,
     performance_metric,
     plain,
@@ -57,9 +58,7 @@ def outcome(record: Record, name: str) -> str:
             value = str(item.get("value") or word(item, "positive"))
             if not value:
                 return str(item.get("meaning") or item.get("target") or name)
-            # A word speaks for itself; a code needs the name of what it is a code of.
-            wordy = any(letter.isalpha() for letter in value)
-            return value if wordy else f"{record.target_label(item) or name} = {value}"
+            return coded(record.target_label(item) or name, value)
     return name
 
 
@@ -149,15 +148,21 @@ def rows_of(record: Record, finding: Json) -> float | None:
     return finite(item.get("n"))
 
 
-def rule_title(record: Record, finding: Json) -> str:
-    """Return the title of a finding's rule, in quotes, with the attribute that it speaks of.
+def rule_name(record: Record, finding: Json) -> str:
+    """Return the title of a finding's rule, in quotes.
 
     The quotes keep a failed rule from reading as a claim: a title says what a rule asks for.
     """
     name = str(finding["rule"])
-    title = str(record.rule(name).get("title") or plain(name.removeprefix("check:")).capitalize())
-    attribute = finding.get("attribute")
-    return f"“{title}”, {record.label(attribute)}" if attribute else f"“{title}”"
+    title = record.rule(name).get("title") or plain(name.removeprefix("check:")).capitalize()
+    return f"“{title}”"
+
+
+def rule_title(record: Record, finding: Json) -> str:
+    """Return the title of a finding's rule, with the attribute that it speaks of."""
+    attribute = word(finding, "attribute")
+    name = rule_name(record, finding)
+    return f"{name}, {record.label(attribute)}" if attribute else name
 
 
 def bounds(limit: Json | None) -> tuple[float | None, float | None]:
@@ -215,23 +220,45 @@ def _side(seen: float | None, limit: Json | None) -> str:
     return "above the limit" if seen is not None and high is not None else "beyond the limit"
 
 
-def finding_sentence(record: Record, index: int, finding: Json) -> tuple[Span, ...]:
-    """Say a finding in one or two sentences, with its numbers and its place in the record."""
-    style, source = style_for(record, finding), f"/findings/{index}"
-    title = (tree_status(str(finding["status"])), " ", strong(f"{rule_title(record, finding)}:"))
+def finding_sentence(record: Record, placed: Sequence[tuple[int, Json]]) -> Spans:
+    """Say the findings of one rule and status: each number, its interval, n, and its place."""
+    first = placed[0][1]
+    allowed = limit_text(first.get("limit"), style_for(record, first))
+    parts: list[str | Span] = [tree_status(str(first["status"])), " "]
+    if len(placed) == 1:
+        lead = " measured " if finite(first.get("value")) is not None else " "
+        parts += [strong(f"{rule_title(record, first)}:"), lead, *_measured(record, *placed[0])]
+    else:
+        parts.append(strong(f"{rule_name(record, first)}:"))
+        for at, (index, finding) in enumerate(placed):
+            label = record.label(word(finding, "attribute")) or word(finding, "rule")
+            parts += [f"{';' if at else ''} {label} ", *_measured(record, index, finding)]
+    reasons = list(dict.fromkeys(why(record, finding) for _, finding in placed))
+    if finite(first.get("value")) is not None and allowed != "none":
+        parts.append(f"; the policy allows {allowed}")
+    return say(*parts, f". {' '.join(reasons)}")
+
+
+def _measured(record: Record, index: int, finding: Json) -> Iterator[str | Span]:
     if finite(finding.get("value")) is None:
-        reason = why(record, finding)
-        return say(*title, f" {reason[:1].lower()}{reason[1:]}")
-    value = number(value_text(finding, style), source)
-    parts: list[str | Span] = [*title, " measured ", value]
+        yield NOT_MEASURABLE
+        return
+    style = style_for(record, finding)
+    yield number(value_text(finding, style), f"/findings/{index}")
     spread = interval(finding.get("lower"), finding.get("upper"), style)
     known = [f"{level(record)} interval {spread}"] if spread != NO_INTERVAL else []
     rows = rows_of(record, finding)
     known += [f"n = {count(rows)}"] if rows is not None else []
-    parts.append(f" ({', '.join(known)})" if known else "")
-    allowed = limit_text(finding.get("limit"), style)
-    parts.append(f"; the policy allows {allowed}. " if allowed != "none" else ". ")
-    return say(*parts, why(record, finding))
+    if known:
+        yield f" ({', '.join(known)})"
+
+
+def by_rule(placed: Sequence[tuple[int, Json]]) -> list[list[tuple[int, Json]]]:
+    """Group findings by status and rule, in the order in which they come."""
+    groups: dict[tuple[Any, Any], list[tuple[int, Json]]] = {}
+    for index, finding in placed:
+        groups.setdefault((finding["status"], finding["rule"]), []).append((index, finding))
+    return list(groups.values())
 
 
 def ranked(record: Record) -> list[tuple[int, Json]]:

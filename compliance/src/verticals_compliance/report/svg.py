@@ -31,22 +31,26 @@ _WIDE = frozenset("mwMW@%—")
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """Map values to places on a drawing, linearly or by logarithm."""
+    """Map values to places on a drawing: linear, log, or signed-log (sign · log(1 + |x|))."""
 
     low: float
     high: float
     start: float
     end: float
-    log: bool = False
+    kind: str = "linear"
 
     def __call__(self, value: float) -> float:
         """Return the place of a value; what lies outside is put on the edge."""
-        low, high, at = self.low, self.high, value
-        if self.log:
-            low, high = math.log10(low), math.log10(high)
-            at = math.log10(value) if value > 0 else low
+        low, high, at = (self._bend(item) for item in (self.low, self.high, value))
         share = (at - low) / (high - low) if high > low else 0.5
         return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
+
+    def _bend(self, value: float) -> float:
+        if self.kind == "log":
+            return math.log(value) if value > 0 else -math.inf
+        if self.kind == "signed-log":
+            return math.copysign(math.log1p(abs(value)), value)
+        return value
 
 
 def nice_ticks(low: float, high: float, wanted: int = 5) -> tuple[float, ...]:
@@ -65,11 +69,21 @@ def nice_ticks(low: float, high: float, wanted: int = 5) -> tuple[float, ...]:
     return tuple(round(i * step, 12) for i in range(first, last + 1))
 
 
-def log_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Return the powers of ten within a positive range, or its two ends if there are too few."""
-    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
-    powers = tuple(10.0**power for power in range(first, last + 1))
-    return powers if len(powers) > 1 else (low, high)
+def log_ticks(low: float, high: float, wanted: int = 5) -> tuple[float, ...]:
+    """Return powers of ten within a range, with 0 and negative ones where it holds them.
+
+    Where there are more than wanted, every second or third power is kept; where there are fewer
+    than two, the two ends of the range stand in.
+    """
+    top = math.floor(math.log10(max(abs(low), abs(high), 1e-300)) + 1e-9)
+    bottom = 0 if low <= 0 else math.ceil(math.log10(low) - 1e-9)
+    for step in range(1, 12):
+        powers = [10.0**power for power in range(top, bottom - 1, -step)]
+        both = sorted({*powers, *(-power for power in powers), 0.0})
+        ticks = tuple(tick for tick in both if low <= tick <= high)
+        if len(ticks) <= max(2, wanted):
+            return ticks if len(ticks) > 1 else (low, high)
+    return (low, high)
 
 
 def tick_text(value: float, ticks: Sequence[float], style: str) -> str:

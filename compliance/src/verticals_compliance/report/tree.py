@@ -149,7 +149,7 @@ class Axis:
     low: float | None = None
     high: float | None = None
     style: str = "decimal"
-    log: bool = False
+    scale: str = "linear"  # or log, signed-log
 
 
 @dataclass(frozen=True, kw_only=True)

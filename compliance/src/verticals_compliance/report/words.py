@@ -128,6 +128,10 @@ ROLES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+KINDS: Mapping[str, str] = MappingProxyType(
+    {"boolean": "yes or no", "numeric": "a number", "time": "a time", "text": "free text"}
+)
+
 PARTS: Mapping[str, str] = MappingProxyType(
     {
         "train": "training",
@@ -181,6 +185,16 @@ def joined(items: list[str], last: str = "and") -> str:
         if items
         else ""
     )
+
+
+def coded(name: str, value: str) -> str:
+    """Name a value: a word speaks for itself, a code needs the name of what it is a code of.
+
+    >>> coded("Denied", "1"), coded("Denied", "rejected")
+    ('Denied = 1', 'rejected')
+    """
+    wordy = any(letter.isalpha() for letter in value)
+    return value if wordy and value not in ("true", "false") else f"{name} = {value}"
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,35 @@ from verticals.collect import (
 )
 from verticals.contract.model import DataContract
 from verticals.errors import VerticalsError
-from verticals.evidence import PRODUCER, EvidenceInfo, Measurement, write_evidence
-from verticals.plugin import Columns, Finish, Model
-from verticals.table import Array, Table, concatenate
+from verticals.evidence import (
+    PRODUCER,
+    EvidenceInfo,
+    Measurement,
+    to_counts,
+    write_evidence,
+)
+from verticals.plugin import Finish, Model
+from verticals.table import Array, Table
 
 
-def record_evidence(
-    path: Path,
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Hold what was measured, before it is written: rows, or the counts made of them."""
+
+    info: EvidenceInfo
+    tables: Mapping[str, Table]
+
+    def write(self, path: str | Path) -> str:
+        """Write the evidence folder and return its digest."""
+        return write_evidence(path, self.info, self.tables)
+
+    def counted(self, min_cell: int, unit_rows: int) -> Measured:
+        """Return mergeable counts, with cells below `min_cell` suppressed."""
+        counts = to_counts(self, min_cell=min_cell, unit_rows=unit_rows)
+        return Measured(info=counts.info, tables=counts.tables)
+
+
+def measure(
     *,
     bundle_digest: str,
     vertical: Vertical,
@@ -43,8 +66,8 @@ def record_evidence(
     private: bool,
     fingerprint: str = "",
     origin: str = PRODUCER,
-) -> str:
-    """Score the audited part, write every evidence table to `path`, and return its digest.
+) -> Measured:
+    """Score the audited part and collect every evidence table.
 
     `parts` holds `test`, the audited part, and may hold `train`, which membership and drift are
     measured against.
@@ -82,7 +105,7 @@ def record_evidence(
         tables["training"] = Table({name: np.array(column) for name, column in history.items()})
     tables.update(vertical.solution.evidence(model, parts))
     tables["checks"] = checks_table(_plugin_checks(tables, info))
-    return write_evidence(path, info, {name: t for name, t in tables.items() if len(t)})
+    return Measured(info=info, tables={name: t for name, t in tables.items() if len(t)})
 
 
 def _model_tables(
@@ -142,8 +165,3 @@ def _plugin_checks(tables: Mapping[str, Table], info: EvidenceInfo) -> list[Meas
                 Measurement(check=found.info.name, estimate=None, method=f"failed: {error.message}")
             )
     return measured
-
-
-def as_audited(table: Table) -> dict[str, Table]:
-    """Return new data as the parts that evidence is recorded from."""
-    return {"test": concatenate([table])}

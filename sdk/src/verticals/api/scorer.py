@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from verticals.api.evidence_run import record_evidence
+from verticals.api.evidence_run import measure
 from verticals.api.online import OnlineScorer
 from verticals.api.training_run import text_columns
 from verticals.api.vertical import Vertical, load_vertical
 from verticals.bundle import Bundle, check_solution, open_bundle
-from verticals.collect import Attributes, output_infos
+from verticals.collect import Attributes, output_infos, unit_index
 from verticals.contract import DataContract, bind
 from verticals.contract.model import ID
-from verticals.data import fingerprint, hash_ids, iter_tables, read_table
+from verticals.data import fingerprint, iter_tables, read_table
 from verticals.errors import CallError, EvidenceError, ExplanationError
 from verticals.evidence import RECOMPUTED
 from verticals.explain import (
@@ -167,16 +167,17 @@ class Scorer:
         out: str | Path,
         key: bytes | None = None,
         encoding: str | None = None,
+        min_cell: int | None = None,
     ) -> str:
         """Score new labelled data and write an evidence folder; return its digest.
 
-        Raises `EvidenceError` if the data lack every target or are empty.
+        With `min_cell` the evidence is mergeable counts, cells below it suppressed, and no rows.
+        Raises `ContractError` if the data lack a target, `EvidenceError` if they are empty.
         """
         table = self.bound(data, targets=True, encoding=encoding)
         if table.rows == 0:
             raise EvidenceError("the data have 0 rows, expected labelled rows to measure")
-        return record_evidence(
-            Path(out),
+        measured = measure(
             bundle_digest=self.bundle.digest,
             vertical=self.vertical,
             contract=self.contract,
@@ -189,6 +190,10 @@ class Scorer:
             fingerprint=fingerprint(table, key=key) if key else "",
             origin=RECOMPUTED,
         )
+        if min_cell is not None:
+            most = int(np.bincount(unit_index(table)).max())
+            measured = measured.counted(min_cell, most)
+        return measured.write(out)
 
     def online(self) -> OnlineScorer:
         """Return a scorer for one event at a time; raise `CallError` if that is not offered."""
@@ -265,6 +270,3 @@ def _infos() -> tuple[Any, ...]:
     from verticals import registry
 
     return tuple(found.info for found in registry.discover().solutions)
-
-
-__all__ = ["Scorer", "hash_ids", "long_attributions", "open_scorer"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from verticals.api.budget import divide_budget, what_files_show
-from verticals.api.evidence_run import record_evidence
+from verticals.api.evidence_run import measure
 from verticals.api.vertical import (
     Vertical,
     load_vertical,
@@ -27,7 +27,7 @@ from verticals.contract import (
 )
 from verticals.data import Shares, fingerprint, read_table, split
 from verticals.errors import CallError, DataError, PrivacyError
-from verticals.plugin import Finish, Setup
+from verticals.plugin import Setup
 from verticals.table import Table, concatenate
 
 Progress = Callable[[str, int, int], None]
@@ -85,7 +85,7 @@ def train(
             f"solution {solution!r} does not offer private training",
             hint=f"verticals train {solution} --no-privacy …",
         )
-    merged = merged_options(vertical.info, options or {})
+    merged = merged_options(vertical, options or {})
     declared, table, notes = _bound_data(vertical, contract, data, encoding)
     if epsilon is not None:
         _check_reviewed(declared)
@@ -142,8 +142,7 @@ def train(
         signer=sign,
     )
     evidence = Path(f"{out}.evidence")
-    digest = record_evidence(
-        evidence,
+    digest = measure(
         bundle_digest=reference.digest,
         vertical=vertical,
         contract=full,
@@ -154,7 +153,7 @@ def train(
         state_settings=state.settings,
         private=epsilon is not None,
         fingerprint=contents.split["fingerprint"],
-    )
+    ).write(evidence)
     _remove_checkpoint(checkpoint)
     if ledger is not None:
         _write_ledger(Path(ledger), solution, reference.digest, contents)

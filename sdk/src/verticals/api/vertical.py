@@ -102,22 +102,25 @@ def default_outputs(solution: object, contract: DataContract) -> tuple[Output, .
     return tuple(outputs)
 
 
-def merged_options(info: SolutionInfo, given: Mapping[str, Any]) -> dict[str, Any]:
+def merged_options(vertical: Vertical, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return a solution's options with the caller's in their place.
 
+    A torch solution also takes the options of the training loop (`verticals.training`).
     Raises `CallError` for an option that the solution does not have or a value not among its
     choices.
     """
+    info = vertical.info
     options = {option.name: option.default for option in info.options}
     choices = {option.name: option.choices for option in info.options}
+    further = frozenset(getattr(vertical.solution, "training_options", ()))
     for name, value in given.items():
-        if name not in options:
+        if name not in options and name not in further:
+            known = ", ".join(sorted({*options, *further})) or "(none)"
             raise CallError(
-                f"solution {info.name!r} has no option {name!r}, expected one of "
-                f"{', '.join(sorted(options)) or '(none)'}",
+                f"solution {info.name!r} has no option {name!r}, expected one of {known}",
                 hint=f"verticals describe {info.name}",
             )
-        if choices[name] and value not in choices[name]:
+        if choices.get(name) and value not in choices[name]:
             raise CallError(
                 f"option {name} is {value!r}, expected one of {', '.join(map(str, choices[name]))}",
                 hint=f"verticals describe {info.name}",

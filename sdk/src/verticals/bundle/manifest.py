@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from verticals.errors import DataError
 from verticals.files import name_problem
 from verticals.strictjson import (
     canonical_json,
+    check_time,
     is_digest,
     parse_json,
     plain,
@@ -113,19 +113,6 @@ def parse_manifest(data: bytes, *, what: str) -> Manifest:
         training=_frozen(whole["training"], f"{what}: training"),
         extra=_frozen(whole["extra"], f"{what}: extra"),
     )
-
-
-def check_time(value: Any, where: str) -> str:
-    """Return an ISO 8601 time to the second with its zone, as it came; else raise `DataError`."""
-    try:
-        time = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None or time.isoformat(timespec="seconds") != value:
-        raise DataError(
-            f"{where} is {shown(value)}, expected a time like 2026-01-31T12:00:00+00:00"
-        )
-    return str(value)
 
 
 def check_epsilon(value: Any, where: str) -> float | str:

@@ -20,7 +20,6 @@ from verticals.bundle.manifest import (
     WEIGHTS,
     build_manifest,
     check_epsilon,
-    check_time,
 )
 from verticals.bundle.read import bundle_errors, named, parse_files, read_files
 from verticals.bundle.tensors import pack_tensors
@@ -28,7 +27,7 @@ from verticals.contract import DataContract, dump_contract
 from verticals.errors import BundleError, DataError, SignatureError
 from verticals.files import write_folder
 from verticals.plugin import State
-from verticals.strictjson import plain, readable_json, sha256
+from verticals.strictjson import check_time, plain, readable_json, sha256
 
 
 @dataclass(frozen=True, kw_only=True)

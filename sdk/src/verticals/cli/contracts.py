@@ -40,9 +40,9 @@ def draft_command(
     loaded = read_table(data, encoding=encoding)
     draft = draft_contract(loaded.table, solution=solution, name=data.stem, source=data.name)
     if out is not None:
-        from verticals.files import write_text
+        from verticals.files import write_file
 
-        write_text(out, draft.text)
+        write_file(out, draft.text.encode("utf-8"), what=f"draft {out}")
     if as_json:
         print_json(
             {

@@ -127,7 +127,7 @@ def guess_target(columns: Sequence[Profile]) -> Target | None:
     number = max(ranked)[2]
     column = columns[number]
     name = field_name(column.column, number + 1, ())
-    if column.distinct == 2:
+    if column.distinct == 2 and column.kind != "numeric":
         return _binary(name, column)
     if column.kind == "categorical":
         values = _in_order(column.values)

@@ -205,9 +205,6 @@ def _deal(strata: Array, order: Array, wanted: Array, unit: str) -> Array:
     `strata` is (units,), `order` a permutation of the units; returns the part of each unit.
     """
     count = len(strata)
-    smallest = wanted[wanted > 0].min()
-    if count * smallest < 1 - 1e-9:
-        raise _too_few(count, unit, math.ceil(1 / smallest - 1e-9), wanted)
     part = np.empty(count, dtype=np.int64)
     owed = np.zeros(len(wanted))
     shuffled = strata[order]
@@ -216,6 +213,8 @@ def _deal(strata: Array, order: Array, wanted: Array, unit: str) -> Array:
         sizes = _rounded(wanted * len(members), owed)
         owed += wanted * len(members) - sizes
         part[members] = np.repeat(np.arange(len(wanted)), sizes)
+    if not np.isin(np.flatnonzero(wanted), part).all():  # a part with a share got nothing
+        raise _too_few(count, unit, math.ceil(1 / wanted[wanted > 0].min() - 1e-9), wanted)
     return part
 
 

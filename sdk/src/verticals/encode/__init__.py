@@ -79,7 +79,7 @@ class Encoder:
         return encode_cells(field, check_cells(field, column), edges).astype(np.float32)
 
     def counts(self, table: Table) -> Table:
-        """Count, for each field, what is missing, outside the lowest and highest edge, or undeclared.
+        """Count, for each field, what is missing, outside the edges, or undeclared.
 
         Columns: field, rows (values looked at; cells, for a block or an array), missing, below,
         above, other. The edges are the declared bounds, or, fitted, the range of the training part.

@@ -15,10 +15,6 @@ from verticals.errors import PrivacyError
 from verticals.privacy.quiet import quiet_import
 from verticals.seeding import reseed, seeded
 
-with quiet_import():
-    from opacus.grad_sample import GradSampleModule
-    from opacus.validators import ModuleValidator
-
 Blocks = Mapping[str, Tensor]  # block -> (rows, ...)
 Loss = Callable[[Tensor, Mapping[str, Tensor]], Tensor]  # raw scores, columns -> (rows,)
 
@@ -56,6 +52,8 @@ class Gradients(Protocol):
 
 def refuse_layers(network: nn.Module) -> None:
     """Refuse layers that Opacus refuses or that mix rows; raise `PrivacyError` naming them all."""
+    with quiet_import():
+        from opacus.validators import ModuleValidator
     found: dict[str, str] = {}
     for name, module in network.named_modules():
         learns = any(p.requires_grad for p in module.parameters(recurse=False))
@@ -160,6 +158,8 @@ class HookGradients:
             for name, parameter in network.named_parameters()
             if parameter.requires_grad
         }
+        with quiet_import():
+            from opacus.grad_sample import GradSampleModule
         self._wrapped = GradSampleModule(network, loss_reduction="sum")
         self._loss = loss
 

@@ -150,7 +150,7 @@ def same_column(first: Array, second: Array) -> bool:
     if first.dtype == object or second.dtype == object:
         pairs = zip(first.reshape(-1), second.reshape(-1), strict=True)
         return all(
-            (a is b) or bool(np.all(a == b)) or (a != a and b != b)  # noqa: PLR0124
+            (a is b) or bool(np.all(a == b)) or (a != a and b != b)
             for a, b in pairs
         )
     return bool(np.array_equal(first, second))

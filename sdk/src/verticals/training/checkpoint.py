@@ -29,8 +29,14 @@ def save_checkpoint(
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     header = {_KEY: json.dumps({"format": _FORMAT, **facts}, allow_nan=False)}
     path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    write_file(path / FILE, save(own, metadata=header), what=f"checkpoint {str(path)!r}")
+    what = f"checkpoint {str(path)!r}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(
+            f"{what} cannot be made ({error}), expected a writable place"
+        ) from error
+    write_file(path / FILE, save(own, metadata=header), what=what)
 
 
 def load_checkpoint(folder: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

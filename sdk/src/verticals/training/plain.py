@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ class PlainUpdate:
         *,
         seed: int,
         device: torch.device,
+        validation: Examples | None,
     ) -> None:
         self._network = network
         self._examples = examples
@@ -40,9 +42,12 @@ class PlainUpdate:
         self._options = options
         self._seed = seed
         self._device = device
+        self._validation = validation
         self._order: tuple[int, list[Array]] = (-1, [])
         self.steps_per_epoch = math.ceil(examples.rows / options.batch_size)
         self.steps = options.epochs * self.steps_per_epoch
+        self.spent: list[tuple[float, float, int]] = []  # nothing: there is no privacy to spend
+        self.rows_left_out = 0
 
     def __call__(self, step: int) -> tuple[float, int]:
         """Make one step; return the mean loss of its rows, and their number.
@@ -52,7 +57,7 @@ class PlainUpdate:
         epoch, place = divmod(step, self.steps_per_epoch)
         rows = self._batches(epoch)[place]
         self._optimizer.zero_grad()
-        mean = self._mean_loss(rows)
+        mean = self._mean_loss(self._examples, rows)
         value = float(mean.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -66,20 +71,28 @@ class PlainUpdate:
         self._optimizer.step()
         return value, len(rows)
 
-    def evaluate(self, examples: Examples) -> float:
-        """Return the mean loss of another part, without changing anything."""
+    def resume(self, spent: Sequence[Sequence[float]]) -> None:
+        """Do nothing: the order of rows follows from seed and step."""
+
+    def finish(self) -> None:
+        """Do nothing: there is no record of privacy."""
+
+    def validate(self) -> float | None:
+        """Return the mean loss of the validation part, or None if there is none."""
+        examples = self._validation
+        if examples is None:
+            return None
         self._network.eval()
         total = 0.0
+        parts = math.ceil(examples.rows / _SCORED_ROWS)
         with torch.no_grad():
-            for rows in np.array_split(
-                np.arange(examples.rows), math.ceil(examples.rows / _SCORED_ROWS)
-            ):
-                total += float(self._mean_loss(rows, examples)) * len(rows)
+            for rows in np.array_split(np.arange(examples.rows), parts):
+                total += float(self._mean_loss(examples, rows)) * len(rows)
         self._network.train()
         return total / examples.rows
 
-    def _mean_loss(self, rows: Array, examples: Examples | None = None) -> torch.Tensor:
-        blocks, columns = (examples or self._examples).take(rows)
+    def _mean_loss(self, examples: Examples, rows: Array) -> torch.Tensor:
+        blocks, columns = examples.take(rows)
         mixed = self._device.type == "cuda" and self._options.precision == "auto"
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=mixed):
             raw = self._network(blocks)

@@ -69,14 +69,14 @@ class PrivateUpdate:
         return self._units.left_out
 
     @property
-    def history(self) -> list[tuple[float, float, int]]:
+    def spent(self) -> list[tuple[float, float, int]]:
         """Return the steps that were taken so far, as the accountant knows them."""
         return list(self._accountant.history)
 
-    def resume(self, history: Sequence[Sequence[float]]) -> None:
+    def resume(self, spent: Sequence[Sequence[float]]) -> None:
         """Take over the steps that an interrupted run has spent."""
         self._accountant.history = [
-            (float(noise), float(rate), int(steps)) for noise, rate, steps in history
+            (float(noise), float(rate), int(steps)) for noise, rate, steps in spent
         ]
 
     def __call__(self, step: int) -> None:
@@ -103,6 +103,9 @@ class PrivateUpdate:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad_sample = gradient  # type: ignore[attr-defined]
 
+    def validate(self) -> None:
+        """Look at no loss."""
+
     def finish(self) -> PrivacyRecord:
         """Take Opacus' traces off the network; return what was spent, by the steps taken.
 
@@ -116,9 +119,9 @@ class PrivateUpdate:
             parameter.grad = None
         plan = self._plan
         planned = [(plan.noise_multiplier, plan.sampling_rate, plan.steps)]
-        if self.history != planned:
+        if self.spent != planned:
             raise PrivacyError(
-                f"training took the steps {self.history} (noise, sampling rate, steps), but "
+                f"training took the steps {self.spent} (noise, sampling rate, steps), but "
                 f"epsilon was accounted for {planned}"
             )
         return record_of(plan, noise_source=self._entropy.source)

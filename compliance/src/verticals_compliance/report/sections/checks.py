@@ -61,7 +61,8 @@ def _measure(
     rules = record.detail("policy").get("rules") or ()
     for rule in rules:
         if (rule.get("section"), rule.get("metric")) == ("checks", name):
-            yield paragraph(f"Rule “{word(rule, 'title')}”: {sentence(rule.get('clause'))}")
+            clause = f": {sentence(rule['clause'])}" if rule.get("clause") else "."
+            yield paragraph(f"Rule “{word(rule, 'title')}”{clause}")
     rows = []
     for at, item in mine:
         style = style_of(item.get("estimate"))

@@ -22,7 +22,16 @@ from verticals_compliance.report.tree import (
     paragraph,
     say,
 )
-from verticals_compliance.report.words import PARTS, ROLES, SPLITS, joined, plain, plural, sentence
+from verticals_compliance.report.words import (
+    KINDS,
+    PARTS,
+    ROLES,
+    SPLITS,
+    joined,
+    plain,
+    plural,
+    sentence,
+)
 
 
 def section(record: Record) -> Section:
@@ -149,7 +158,7 @@ def _declared(item: Json) -> str:
         parts.append("bands cut at " + ", ".join(significant(cut) for cut in item["bands"]))
     if item.get("missing"):
         parts.append("missing when " + ", ".join(map(str, item["missing"])))
-    return "; ".join(parts) or word(item, "kind")
+    return "; ".join(parts) or KINDS.get(word(item, "kind"), word(item, "kind"))
 
 
 _MOST = 12  # categories that a cell names one by one
@@ -180,7 +189,7 @@ def _split(record: Record) -> Section | None:
             ),
             source=f"details:/split/rows/{part}",
         )
-        for part, size in sizes.items()
+        for part, size in sorted(sizes.items(), key=lambda pair: _order(pair[0]))
     )
     table = Table(
         id="split-sizes",
@@ -193,6 +202,11 @@ def _split(record: Record) -> Section | None:
     seed = f" (seed {split['seed']})" if split.get("seed") is not None else ""
     said = f"The rows were split {how}{seed}. {_audited(record)}"
     return Section(id="split", title="How the data were split", blocks=(paragraph(said), table))
+
+
+def _order(part: str) -> tuple[int, str]:
+    known = list(PARTS)
+    return (known.index(part) if part in known else len(known)), part
 
 
 def _audited(record: Record) -> str:

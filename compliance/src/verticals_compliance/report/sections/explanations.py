@@ -174,7 +174,7 @@ def _shape_figure(
         Row(
             cells=(
                 cell(str(shape.get("label") or word(shape, "field"))),
-                cell(_point(point, shape)),
+                cell(_point(point, _field(record, word(shape, "field")), shape)),
                 cell(decimal(point.get("contribution"))),
             ),
             source=f"details:/shapes/{at}/points/{index}",
@@ -197,58 +197,67 @@ def _shape_figure(
     )
 
 
-def _point(point: Json, shape: Json) -> str:
-    if point.get("text"):
-        return str(point["text"])
-    unit = f" {shape['unit']}" if shape.get("unit") else ""
-    return significant(point.get("x")) + unit
+def _field(record: Record, name: str) -> Json:
+    fields = record.detail("contract").get("fields") or ()
+    return next((item for item in fields if item.get("name") == name), {})
+
+
+def _is_curve(field: Json, shape: Json) -> bool:
+    """Tell whether a shape is a curve: over a number, and of two points at least."""
+    numbers = [p for p in shape["points"] if finite(p.get("x")) is not None]
+    return field.get("kind") in ("numeric", "time", None) and len(numbers) > 1
+
+
+def _point(point: Json, field: Json, shape: Json) -> str:
+    if finite(point.get("x")) is not None and _is_curve(field, shape):
+        unit = word(shape, "unit") or word(field, "unit")
+        return f"{significant(point['x'])} {unit}".strip()
+    text = word(point, "text") or significant(point.get("x"))
+    return {"true": "yes", "false": "no"}.get(text, text) if _yes_or_no(field) else text
+
+
+def _yes_or_no(field: Json) -> bool:
+    return field.get("kind") == "boolean"
 
 
 def _shape(record: Record, shape: Json, low: float, high: float) -> Chart:
-    title = str(shape.get("label") or word(shape, "field"))
-    points = shape["points"]
-    numeric = [p for p in points if finite(p.get("x")) is not None]
-    named = [p for p in points if finite(p.get("x")) is None]
-    known = [value for p in points if (value := finite(p.get("contribution"))) is not None]
-    about = (
-        f"Between {decimal(min(known))} and {decimal(max(known))} log-odds."
-        if known
-        else "Nothing measurable."
-    )
-    if len(numeric) >= 2:
-        return _curve(record, shape, (title, about), numeric, named, (low, high))
+    title = word(shape, "label") or word(shape, "field")
+    field = _field(record, word(shape, "field"))
+    known = [v for p in shape["points"] if (v := finite(p.get("contribution"))) is not None]
+    about = "Nothing measurable."
+    if known:
+        about = f"Between {decimal(min(known))} and {decimal(max(known))} log-odds."
+    if _is_curve(field, shape):
+        return _curve(field, shape, title, about, (low, high))
     dots = tuple(
         Dot(
-            label=str(p.get("text") or significant(p.get("x"))),
-            estimate=finite(p.get("contribution")),
-            text=decimal(p.get("contribution"), 2),
+            label=_point(point, field, shape),
+            estimate=finite(point.get("contribution")),
+            text=decimal(point.get("contribution"), 2),
         )
-        for p in [*numeric, *named]
+        for point in shape["points"]
     )
     axis = Axis(label="log-odds", low=low, high=high)
     return DotChart(title=title, description=about, axis=axis, dots=dots, bars=True)
 
 
 def _curve(
-    record: Record,
-    shape: Json,
-    words: tuple[str, str],
-    points: Sequence[Json],
-    named: Sequence[Json],
-    ends: tuple[float, float],
+    field: Json, shape: Json, title: str, about: str, ends: tuple[float, float]
 ) -> LineChart:
-    title, about = words
     known = sorted(
-        (float(p["x"]), float(p["contribution"]))
-        for p in points
-        if finite(p.get("contribution")) is not None
+        (x, y)
+        for point in shape["points"]
+        if (x := finite(point.get("x"))) is not None
+        and (y := finite(point.get("contribution"))) is not None
     )
-    fields = record.detail("contract").get("fields") or ()
-    field: Json = next((f for f in fields if f.get("name") == shape.get("field")), {})
-    log = field.get("scale") == "log" and bool(known) and known[0][0] > 0
-    unit = str(shape.get("unit") or field.get("unit") or "value")
-    unit += " (log scale)" if log else ""
-    rest = [f"{p.get('text') or 'other'} {decimal(p.get('contribution'), 2)}" for p in named]
+    scale = word(field, "scale") or "linear"
+    unit = word(shape, "unit") or word(field, "unit") or "value"
+    unit += "" if scale == "linear" else f" ({scale} scale)"
+    rest = [
+        f"{_point(point, field, shape)} {decimal(point.get('contribution'), 2)}"
+        for point in shape["points"]
+        if finite(point.get("x")) is None
+    ]
     return LineChart(
         title=title,
         description=about,
@@ -257,7 +266,7 @@ def _curve(
             low=known[0][0] if known else None,
             high=known[-1][0] if known else None,
             style="count",
-            log=log,
+            scale=scale,
         ),
         y=Axis(label="log-odds", low=ends[0], high=ends[1]),
         lines=(Line(label=title, x=tuple(x for x, _ in known), y=tuple(y for _, y in known)),),

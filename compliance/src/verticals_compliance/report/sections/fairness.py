@@ -309,7 +309,7 @@ def _gaps_table(record: Record, mine: Sequence[Placed], name: str, title: str) -
         id=f"{name}-gap-numbers",
         caption=f"{title}: comparisons and verdicts",
         columns=columns(
-            "Comparison", "#Estimate", f"#{level(record)} interval", "Limit", "Verdict", "Record"
+            "Comparison", "#Estimate", f"#{level(record)} interval", "#Limit", "Verdict", "Record"
         ),
         rows=tuple(rows),
         note="Limit: what the verdict rests on; “tolerance” where no rule of the policy speaks of "

@@ -8,13 +8,14 @@ from verticals_compliance.report.phrases import (
     limit_text,
     ranked,
     row,
+    rule_name,
     rule_title,
     style_for,
     value_text,
     why,
 )
 from verticals_compliance.report.record import Record, word
-from verticals_compliance.report.tree import Section, Table, below, cell, columns, paragraph
+from verticals_compliance.report.tree import Row, Section, Table, below, cell, columns, paragraph
 from verticals_compliance.report.words import sentence
 
 
@@ -27,15 +28,13 @@ def section(record: Record) -> Section:
     rows = []
     for at, item in ranked(record):
         style = style_for(record, item)
-        source = str(item.get("source") or record.rule(item["rule"]).get("source") or "")
         must = "required" if item.get("required") else "not required"
         spread = interval(item.get("lower"), item.get("upper"), style)
-        spread = "" if spread == NO_INTERVAL else spread
         rows.append(
             row(
                 f"/findings/{at}",
-                cell(rule_title(record, item), below(f"{item['rule']}, {must}"), below(source)),
-                cell(value_text(item, style), below(spread)),
+                cell(rule_title(record, item), below(f"{item['rule']}, {must}")),
+                cell(value_text(item, style), below("" if spread == NO_INTERVAL else spread)),
                 cell(limit_text(item.get("limit"), style)),
                 cell(below(why(record, item)), status=str(item["status"])),
             )
@@ -44,12 +43,30 @@ def section(record: Record) -> Section:
         id="findings-table",
         caption="All findings, failures first",
         columns=columns(
-            "Rule and its source",
-            f"#Value and {level(record)} interval",
-            "Limit",
-            "Status",
-            "Record",
+            "Rule", f"#Value and {level(record)} interval", "#Limit", "Status", "Record"
         ),
         rows=tuple(rows),
     )
-    return Section(id="findings", title="Findings", blocks=(paragraph(said.strip()), table))
+    blocks = (paragraph(said.strip()), table, _sources(record))
+    return Section(id="findings", title="Findings", blocks=blocks)
+
+
+def _sources(record: Record) -> Table:
+    """Return each rule once, with what it asks for and where its limit comes from."""
+    findings = {str(item["rule"]): item for item in record.many("findings")}
+    rows = []
+    for name, item in findings.items():
+        rule = record.rule(name)
+        decides = "the estimate decides" if rule.get("decide") == "estimate" else ""
+        cells = (
+            cell(rule_name(record, item), below(name), below(decides)),
+            cell(sentence(word(rule, "clause"))),
+            cell(word(item, "source") or word(rule, "source")),
+        )
+        rows.append(Row(cells=cells))
+    return Table(
+        id="rule-sources",
+        caption="What each rule asks for, and where its limit comes from",
+        columns=columns("Rule", "Asks for", "Source"),
+        rows=tuple(rows),
+    )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from verticals_compliance.report.phrases import ranked, rule_title
-from verticals_compliance.report.record import Json, Record
+from verticals_compliance.report.phrases import by_rule, ranked, rule_name
+from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
     Block,
     Bullets,
     Section,
     Span,
     Spans,
-    mark,
     paragraph,
     say,
     strong,
@@ -100,7 +99,10 @@ def _open(record: Record, status: str) -> Section | None:
 
 
 def _items(record: Record, mine: list[tuple[int, Json]]) -> Iterator[Spans]:
-    for at, finding in mine:
-        source = f"/findings/{at}"
-        name = Span(text=rule_title(record, finding), source=source)
-        yield say(name) if mark(source) else say(name.text)
+    for group in by_rule(mine):
+        parts: list[str | Span] = [rule_name(record, group[0][1])]
+        for at, (index, finding) in enumerate(group):
+            label = record.label(word(finding, "attribute"))
+            joint = (", " if at else ": ") if label else ""
+            parts += [joint, Span(text=label or " ", source=f"/findings/{index}")]
+        yield say(*parts)

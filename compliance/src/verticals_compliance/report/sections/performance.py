@@ -8,6 +8,7 @@ from itertools import pairwise
 from verticals_compliance.report.numbers import count, decimal, finite, interval, percent
 from verticals_compliance.report.phrases import estimate_cells, level, measured, outcome, row
 from verticals_compliance.report.record import Json, Record, word
+from verticals_compliance.report.svg import nice_ticks
 from verticals_compliance.report.tree import (
     Axis,
     Block,
@@ -159,12 +160,15 @@ def _calibration(curve: Json, what: str, sure: str) -> LineChart | None:
     ]
     if not bins:
         return None
+    seen = [item["predicted"] for item in bins]
+    seen += [finite(item.get("observed_upper")) or item["observed"] for item in bins]
+    high = min(1.0, nice_ticks(0.0, max(seen))[-1])
     return LineChart(
         title="Calibration",
         description=f"Observed share of “{what}” by predicted probability, with {sure} intervals. "
         "On the dashed line prediction and observation agree.",
-        x=Axis(label="predicted probability", low=0, high=1, style="percent"),
-        y=Axis(label="observed share", low=0, high=1, style="percent"),
+        x=Axis(label="predicted probability", low=0, high=high, style="percent"),
+        y=Axis(label="observed share", low=0, high=high, style="percent"),
         lines=(
             Line(
                 label=f"model, with {sure} intervals",

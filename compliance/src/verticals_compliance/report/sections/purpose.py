@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from verticals_compliance.report.numbers import decimal, finite, percent
+from verticals_compliance.report.numbers import finite, percent, significant
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
     Block,
@@ -15,7 +15,7 @@ from verticals_compliance.report.tree import (
     paragraph,
     say,
 )
-from verticals_compliance.report.words import sentence
+from verticals_compliance.report.words import coded, sentence
 
 
 def section(record: Record) -> Section:
@@ -36,28 +36,35 @@ def section(record: Record) -> Section:
 
 def _undeclared(solution: Json) -> Iterator[Note]:
     absent = [
-        word
-        for key, word in (("intended_use", "an intended use"), ("not_for", "what it is not for"))
+        what
+        for key, what in (("intended_use", "an intended use"), ("not_for", "what it is not for"))
         if not solution.get(key)
     ]
     if absent:
         told = (
             f"The solution declares neither {' nor '.join(absent)}."
             if len(absent) > 1
-            else (f"The solution does not declare {absent[0]}.")
+            else f"The solution does not declare {absent[0]}."
         )
         yield Note(title="Not declared", blocks=(paragraph(told),), kind="warning")
 
 
 def _targets(record: Record) -> Iterator[tuple[str, Spans]]:
     for target in record.detail("contract").get("targets") or ():
-        name = target.get("label") or word(target, "name")
-        said = sentence(target.get("meaning") or name)
+        said = sentence(target.get("meaning") or _label(target))
         if target.get("positive"):
-            said += f" The score is the probability of “{target['positive']}”."
+            said += f" The score is the probability of “{_value(target, 'positive')}”."
         if target.get("favourable"):
-            said += f" Favourable to the person: “{target['favourable']}”."
-        yield f"Outcome: {name}", say(said)
+            said += f" Favourable to the person: “{_value(target, 'favourable')}”."
+        yield f"Outcome: {_label(target)}", say(said)
+
+
+def _label(target: Json) -> str:
+    return word(target, "label") or word(target, "name")
+
+
+def _value(target: Json, key: str) -> str:
+    return coded(_label(target), word(target, key))
 
 
 def _decision(record: Record) -> Iterator[tuple[str, Spans]]:
@@ -66,29 +73,21 @@ def _decision(record: Record) -> Iterator[tuple[str, Spans]]:
         yield "Decision rule", say("None is declared: the model gives scores, and no decision.")
         return
     target = _target(record, word(decision, "target"))
-    value = target.get("positive") or "the positive value"
-    cut = finite(decision.get("cut"))
-    if cut is not None:
-        said = f"“{value}” is decided where the score is {decimal(cut)} or more."
-    else:
-        share = percent(decision.get("rate"))
-        said = f"“{value}” is decided for the {share} of cases with the highest scores"
-        fitted = _fitted(record)
-        said += (
-            f"; on the calibration part this was a score of {decimal(fitted)} or more."
-            if (fitted is not None)
-            else "."
+    value, share = _value(target, "positive"), finite(decision.get("rate"))
+    cut = _fitted(record) if share is not None else finite(decision.get("cut"))
+    shown = significant(cut) if cut is not None else "a cut that the record does not state"
+    said = f"“{value}” is decided where the score is {shown} or more."
+    if share is not None:
+        said = (
+            f"“{value}” is to be decided for {percent(share)} of the cases, those with the highest "
+            f"scores. Fitted on the calibration part, that is a score of {shown} or more."
         )
     yield "Decision rule", say(said)
-    favourable = target.get("favourable")
-    if favourable:
-        yield "Favourable decision", say(_favourable(target, value))
-
-
-def _favourable(target: Json, value: str) -> str:
-    if target.get("favourable") == target.get("positive"):
-        return f"The person is decided “{value}”."
-    return f"The person is not decided “{value}”."
+    if target.get("favourable"):
+        same = target["favourable"] == target.get("positive")
+        where = f"{shown} or more" if same else f"below {shown}"
+        said = f"“{_value(target, 'favourable')}”, where the score is {where}."
+        yield "Favourable decision", say(said)
 
 
 def _target(record: Record, name: str) -> Json:

@@ -7,6 +7,7 @@ from collections import Counter
 from verticals_compliance.report.numbers import at_most, count, finite
 from verticals_compliance.report.phrases import (
     ORDER,
+    by_rule,
     finding_sentence,
     level,
     measured,
@@ -46,22 +47,15 @@ def section(record: Record) -> Section:
         counts=tuple(Count(status=name, count=counts.get(name, 0)) for name in ORDER),
     )
     blocks: list[Block] = [_headline(record, counts), tally]
-    open_ones = [pair for pair in ranked(record) if pair[1]["status"] != "pass"]
+    open_ones = by_rule([p for p in ranked(record) if p[1]["status"] != "pass"])
     if open_ones:
-        items = tuple(finding_sentence(record, at, finding) for at, finding in open_ones[:_MOST])
+        items = tuple(finding_sentence(record, group) for group in open_ones)
         blocks += [paragraph("What needs a person's attention, most pressing first:")]
         blocks.append(Bullets(items=items))
-        if len(open_ones) > _MOST:
-            rest = plural(len(open_ones) - _MOST, "more finding")
-            link = Span(text="the findings", link="findings")
-            blocks.append(paragraph(f"And {rest}, listed with ", link, "."))
     glance = tuple(item for item in (_ranking(record), _privacy(record), _people(record)) if item)
     if glance:
         blocks += [paragraph("At a glance:"), Bullets(items=glance)]
     return Section(id="summary", title="Summary", blocks=(*blocks, _how_to_read(record)))
-
-
-_MOST = 12  # open findings that the summary names one by one
 
 
 def _headline(record: Record, counts: Counter[str]) -> Paragraph:

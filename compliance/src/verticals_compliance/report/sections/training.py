@@ -22,7 +22,7 @@ from verticals_compliance.report.tree import (
 )
 from verticals_compliance.report.words import plain, plural
 
-_FOLD = 14  # settings that stay in view
+_FOLD = 8  # settings that stay in view
 
 
 def section(record: Record) -> Section:
@@ -38,7 +38,7 @@ def section(record: Record) -> Section:
         blocks.append(
             Table(
                 id="training-settings",
-                caption="Settings of the training",
+                caption="Settings of the training, as recorded",
                 columns=columns("Setting", "Value"),
                 rows=rows,
                 folded=len(rows) > _FOLD,

@@ -1,0 +1,1 @@
+"""A complete vertical by an outside party: energy arrears."""
