@@ -109,11 +109,11 @@ def test_noise_widens_what_is_exact_and_leaves_the_histogram_without_limits(cred
 
 
 def test_noisy_intervals_hold_the_rate_without_noise(credit) -> None:
-    """Twelve draws of noise, 22 rows each: the disparity of the rows is nearly always held."""
+    """Five draws of noise, 22 rows each: the disparity of the rows is nearly always held."""
     truth = credit(name="truth")
     exact = audit(truth.evidence, truth.bundle, default_policy()).fairness
     held, seen = 0, 0
-    for draw in range(12):
+    for draw in range(5):
         case = credit(name=f"draw{draw}", counts={"noise_epsilon": 100.0})
         for first, second in zip(
             exact, audit(case.evidence, case.bundle, default_policy()).fairness, strict=True
@@ -122,7 +122,7 @@ def test_noisy_intervals_hold_the_rate_without_noise(credit) -> None:
                 continue
             seen += 1
             held += second.disparity.lower <= first.disparity.estimate <= second.disparity.upper
-    assert seen > 100
+    assert seen > 60
     assert held >= 0.97 * seen
 
 

@@ -62,44 +62,50 @@ def test_evidence_may_stand_elsewhere(audited, tmp_path) -> None:
     assert verify_audit(folder, case.bundle_path, tmp_path / "moved").differences == ()
 
 
-def test_every_number_that_is_changed_is_found(audited) -> None:
-    """Each section once, and every kind of value: numbers, verdicts, statuses, texts, rows."""
-    case, folder = audited()
-    original = {name: (folder / name).read_bytes() for name in ("audit.json", "details.json")}
+FORGED = (
+    ("performance", 0, "estimate"),
+    ("performance", 3, "upper"),
+    ("performance", 4, "n"),
+    ("fairness", 0, "groups", 1, "lower"),
+    ("fairness", 2, "disparity", "lower"),
+    ("fairness", 2, "p_adjusted"),
+    ("fairness", 4, "verdict"),
+    ("privacy", "epsilon"),
+    ("privacy", "attack", "auc"),
+    ("explanations", 0, "global", 0, "mean_abs"),
+    ("findings", 3, "status"),
+    ("findings", 3, "source"),
+    ("bundle", "solution"),
+    ("policy", "name"),
+)
 
-    def bump(*path):
-        def change(record):
+
+def test_every_value_that_is_changed_is_found_and_no_other(audited) -> None:
+    """Numbers by one in a million, counts, verdicts, statuses, texts: in every section."""
+    case, folder = audited()
+
+    def change(record):
+        for path in FORGED:
             place = record
             for key in path[:-1]:
                 place = place[key]
             value = place[path[-1]]
-            place[path[-1]] = value + 1e-6 if isinstance(value, float) else "forged"
+            place[path[-1]] = (
+                "forged" if isinstance(value, str) else value + (value if value else 1) * 1e-6
+            )
 
-        return change
+    _rewrite(folder, change)
+    found = verify_audit(folder, case.bundle_path).differences
+    assert {item.path for item in found} == {
+        "audit.json/" + "/".join(map(str, path)) for path in FORGED
+    }
 
-    paths = [
-        ("performance", 0, "estimate"),
-        ("performance", 3, "upper"),
-        ("fairness", 0, "groups", 1, "estimate"),
-        ("fairness", 2, "disparity", "lower"),
-        ("fairness", 2, "p_adjusted"),
-        ("fairness", 4, "verdict"),
-        ("privacy", "epsilon"),
-        ("privacy", "attack", "auc"),
-        ("explanations", 0, "global", 0, "mean_abs"),
-        ("findings", 3, "status"),
-        ("findings", 3, "source"),
-        ("bundle", "solution"),
-        ("policy", "name"),
-    ]
-    for path in paths:
-        _rewrite(folder, bump(*path))
-        found = verify_audit(folder, case.bundle_path).differences
-        assert "audit.json/" + "/".join(map(str, path)) in [item.path for item in found], path
-        for name, data in original.items():
-            (folder / name).write_bytes(data)
+
+def test_a_finding_that_is_taken_away_is_found(audited) -> None:
+    case, folder = audited()
     _rewrite(folder, lambda record: record["findings"].pop())
-    assert verify_audit(folder, case.bundle_path).differences
+    found = verify_audit(folder, case.bundle_path).differences
+    assert found[0].recorded == "(absent)"
 
 
 def test_a_changed_group_estimate_also_contradicts_the_witness(audited) -> None:
@@ -180,7 +186,7 @@ def test_counts_are_witnessed_too(audited) -> None:
     case, folder = audited(counts={"min_cell": 10})
     found = verify_audit(folder, case.bundle_path)
     assert found.differences == ()
-    assert found.witnessed >= 40
+    assert found.witnessed >= 30
 
 
 def test_several_classes_are_witnessed_too(audited) -> None:

@@ -18,7 +18,7 @@ from verticals import metrics
 from verticals.errors import CallError, DataError
 
 MODULES = ("agreement", "calibration", "discrimination")
-LOOSE = settings(deadline=None, max_examples=100)
+LOOSE = settings(deadline=None, max_examples=60)
 
 # A coarse grid, so that there are ties; two ends, so that 0 and 1 come up.
 SCORES = st.sampled_from([0.0, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.500001, 0.75, 0.9, 1.0])
@@ -142,7 +142,7 @@ def test_the_calibration_curve_equals_scikit_learn(rows, bins):
 
 
 @LOOSE
-@given(rows=ROWS, bins=st.integers(1, 12))
+@given(rows=ROWS, bins=st.sampled_from([1, 2, 4, 7, 8]))  # no edge that rounds beside a score
 def test_calibration_error_is_the_weighted_gap_of_the_bins(rows, bins):
     target, score, weights = weighed(rows)
     gap = 0.0
@@ -152,18 +152,13 @@ def test_calibration_error_is_the_weighted_gap_of_the_bins(rows, bins):
         held = weights[inside]
         if held.sum():
             gap += abs((held * (target[inside] - score[inside])).sum())
-    # np.linspace and place / bins may differ in the last digit at a bin's edge
-    assume(
-        not np.isclose(np.outer(score, np.ones(bins + 1)) * bins % 1, 0).any()
-        or bins in (1, 2, 4, 8)
-    )
     found = metrics.expected_calibration_error(target, score, weights, bins=bins)
     assert found == close(gap / weights.sum(), abs=1e-12)
 
 
 def test_equal_scores_stay_in_one_quantile_bin():
     curve = metrics.calibration_curve([0, 1] * 50, [0.3] * 99 + [0.9], bins=10)
-    assert curve["n"].tolist() == [99, 1] or curve["n"].tolist() == [100]
+    assert curve["n"].tolist() == [99, 1]
     curve = metrics.calibration_curve([0, 1, 1], [0.4, 0.4, 0.4])
     assert curve["n"].tolist() == [3]
     assert curve["lower"].tolist() == curve["upper"].tolist() == [0.4]
@@ -310,26 +305,14 @@ def test_psi_by_hand():
 # What is undefined, and what is refused
 
 
-TWO_SIDED = [
-    "average_precision",
-    "brier",
-    "calibration_gap",
-    "expected_calibration_error",
-    "gini",
-    "ks_statistic",
-    "log_loss",
-    "roc_auc",
-]
-DECIDED = [
-    "accuracy",
-    "false_positive_rate",
-    "negative_predictive_value",
-    "positive_predictive_value",
-    "true_positive_rate",
-    "rmse",
-    "mae",
-    "quadratic_weighted_kappa",
-]
+TWO_SIDED = (
+    *("average_precision", "brier", "calibration_gap", "expected_calibration_error"),
+    *("gini", "ks_statistic", "log_loss", "roc_auc"),
+)
+DECIDED = (
+    *("accuracy", "mae", "rmse", "quadratic_weighted_kappa", "true_positive_rate"),
+    *("false_positive_rate", "positive_predictive_value", "negative_predictive_value"),
+)
 
 
 @pytest.mark.parametrize("name", [*TWO_SIDED, *DECIDED])
@@ -420,10 +403,10 @@ def test_bins_and_counts_that_make_no_sense():
             metrics.psi(*counts)
 
 
-def test_a_million_rows_take_no_loop():
+def test_many_rows_take_no_loop():
     generator = np.random.default_rng(0)
-    score = generator.random(1_000_000)
-    target = (generator.random(1_000_000) < score).astype(float)
+    score = generator.random(300_000)
+    target = (generator.random(300_000) < score).astype(float)
     assert metrics.roc_auc(target, score) == close(5 / 6, abs=0.01)
     assert metrics.expected_calibration_error(target, score) < 0.005
     assert metrics.calibration_slope_intercept(target, score) == close((1, 0), abs=0.02)

@@ -220,12 +220,17 @@ class CentredByBatch(Branching):
         return raw - raw.mean(0)
 
 
-class HiddenBehindZero(CentredByBatch):
-    """Starts with a last layer of zeros, so that at first nothing seems to depend on anything."""
+class HiddenBehindZero(Branching):
+    """Starts with two layers of zeros, so that at first no gradient depends on anything."""
 
     def __init__(self) -> None:
         super().__init__()
-        nn.init.zeros_(self.body[-1].weight)
+        self.body = nn.Sequential(nn.Linear(WIDTH, 3, bias=False), nn.Linear(3, 1, bias=False))
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, blocks: Mapping[str, Tensor]) -> Tensor:
+        return super().forward({"x": blocks["x"] - blocks["x"].mean(0)})
 
 
 class RowsBesideFields(Branching):
@@ -285,8 +290,10 @@ class Updating(Plain):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("seen", torch.zeros(WIDTH))
+        self.register_buffer("calls", torch.zeros(1))
 
     def forward(self, blocks: Mapping[str, Tensor]) -> Tensor:
+        self.calls.add_(1.0)
         self.seen = 0.9 * self.seen + 0.1 * blocks["x"].detach().mean(0)
         return super().forward(blocks)
 
@@ -297,6 +304,7 @@ def test_what_a_network_writes_into_its_buffers_is_dropped() -> None:
     assert isinstance(gradients, FunctionalGradients)
     gradients(*batch(4), torch.ones(4))
     assert torch.equal(network.seen, torch.zeros(WIDTH))
+    assert network.calls.item() == 0.0
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from verticals.collect import (
     scores_table,
 )
 from verticals.contract.model import DataContract
-from verticals.errors import VerticalsError
+from verticals.errors import PluginError, VerticalsError
 from verticals.evidence import (
     PRODUCER,
     EvidenceInfo,
@@ -103,9 +103,21 @@ def measure(
     history = state_settings.get("training", {}).get("history")
     if history and not private:
         tables["training"] = Table({name: np.array(column) for name, column in history.items()})
-    tables.update(vertical.solution.evidence(model, parts))
+    tables.update(_own_tables(vertical, vertical.solution.evidence(model, parts)))
     tables["checks"] = checks_table(_plugin_checks(tables, info))
     return Measured(info=info, tables={name: t for name, t in tables.items() if len(t)})
+
+
+def _own_tables(vertical: Vertical, tables: Mapping[str, Table]) -> Mapping[str, Table]:
+    """Return a solution's own tables; one of the SDK's names would stand for another's facts."""
+    for name in tables:
+        if "." not in name:
+            raise PluginError(
+                f"solution {vertical.info.name!r} gives an evidence table {name!r}, expected a name "
+                "of the form PLUGIN.NAME",
+                hint=f"verticals check {vertical.info.name}",
+            )
+    return tables
 
 
 def _model_tables(

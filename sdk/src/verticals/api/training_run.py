@@ -24,6 +24,7 @@ from verticals.contract import (
     read_contract,
     resolve,
     unreviewed,
+    validate_contract,
 )
 from verticals.data import Shares, fingerprint, read_table, split
 from verticals.errors import CallError, DataError, PrivacyError
@@ -212,9 +213,11 @@ def _bound_data(
         )
     if contract is None:
         declared, raw = vertical.solution.demo()
+        validate_contract(declared)
         loaded_notes: tuple[Any, ...] = ()
     else:
         declared = contract if isinstance(contract, DataContract) else read_contract(contract)
+        validate_contract(declared)
         if declared.solution and declared.solution != name:
             raise CallError(
                 f"contract {declared.name!r} is for solution {declared.solution!r}, "

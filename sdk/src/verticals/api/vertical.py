@@ -102,6 +102,11 @@ def default_outputs(solution: object, contract: DataContract) -> tuple[Output, .
     return tuple(outputs)
 
 
+def default_options(info: SolutionInfo) -> dict[str, Any]:
+    """Return a solution's declared options with their defaults."""
+    return {option.name: option.default for option in info.options}
+
+
 def merged_options(vertical: Vertical, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return a solution's options with the caller's in their place.
 
@@ -110,7 +115,7 @@ def merged_options(vertical: Vertical, given: Mapping[str, Any]) -> dict[str, An
     choices.
     """
     info = vertical.info
-    options = {option.name: option.default for option in info.options}
+    options = default_options(info)
     choices = {option.name: option.choices for option in info.options}
     further = frozenset(getattr(vertical.solution, "training_options", ()))
     for name, value in given.items():

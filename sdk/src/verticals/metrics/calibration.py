@@ -174,5 +174,6 @@ def _edges(scores: Array, bins: int, strategy: str) -> Array:
         raise CallError(f"strategy is {strategy!r}, expected 'quantile' or 'uniform'")
     if not scores.size:
         return np.array([0.0, 1.0])
-    edges: Array = np.quantile(scores, np.linspace(0, 1, bins + 1))
+    # As scikit-learn has it, to the last digit: an edge often is a score, and rounding moves it.
+    edges: Array = np.percentile(scores, np.linspace(0, 1, bins + 1) * 100)
     return edges

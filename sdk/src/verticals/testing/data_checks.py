@@ -87,9 +87,8 @@ def check_features_repeat(subject: Subject) -> None:
     features = subject.vertical.features
     if features is None:
         raise NotOffered("no derived fields")
-    table = subject.bound
+    base = subject.plain
     derived = [item.name for item in features.fields]
-    base = table.without(derived)
     again = features.batch(base)
     require(
         set(again) == set(base) | set(derived),
@@ -104,7 +103,7 @@ def check_batch_equals_stream(subject: Subject) -> None:
     if features is None:
         raise NotOffered("no derived fields")
     derived = [item.name for item in features.fields]
-    base = subject.bound.without(derived).take(slice(0, 300))
+    base = subject.plain.take(slice(0, 300))
     expected = features.batch(base)
     stream = features.stream()
     for row in range(base.rows):
@@ -127,7 +126,7 @@ def check_no_future(subject: Subject) -> None:
     if features is None:
         raise NotOffered("no derived fields")
     derived = [item.name for item in features.fields]
-    base = subject.bound.without(derived)
+    base = subject.plain
     half = base.take(slice(0, base.rows // 2))
     whole = features.batch(base).select(derived).take(slice(0, half.rows))
     alone = features.batch(half).select(derived)

@@ -55,10 +55,16 @@ class Subject:
         return found
 
     @property
+    def plain(self) -> Table:
+        """Return the demo rows, bound, without derived fields."""
+        contract, raw = self.demo
+        table: Table = self.kept("plain", lambda: bind(contract, raw).table)
+        return table
+
+    @property
     def bound(self) -> Table:
         """Return the demo rows, bound, with derived fields."""
-        contract, raw = self.demo
-        table: Table = self.kept("bound", lambda: self.vertical.derive(bind(contract, raw).table))
+        table: Table = self.kept("bound", lambda: self.vertical.derive(self.plain))
         return table
 
     def train(self, name: str, **settings: Any) -> TrainingResult:

@@ -1,0 +1,84 @@
+"""Every conformance check passes on a sound solution, and fails on the mutant that breaks it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from verticals.errors import CallError
+from verticals.testing.conformance import CHECKS, check_name, run_checks
+
+HERE = Path(__file__).parent
+NAMES = [check_name(check) for check in CHECKS]
+ELSEWHERE = {"light-import"}  # its mutant breaks discovery, and so needs a process of its own
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(autouse=True)
+def mutants(monkeypatch):
+    """Install the mutants, for this process and for the ones it starts."""
+    monkeypatch.syspath_prepend(str(HERE / "mutants"))
+    path = os.pathsep.join([str(HERE / "mutants"), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+
+
+def test_the_sound_solution_passes():
+    results = run_checks("sound")
+    assert [result.name for result in results] == NAMES
+    assert {result.name: result.message for result in results if result.status == "failed"} == {}
+    missing = {result.name for result in results if result.status == "not offered"}
+    assert missing == {"features-repeat", "batch-equals-stream", "no-future"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ELSEWHERE])
+def test_each_check_can_fail(name):
+    (result,) = run_checks(f"mutant-{name}", only=[name])
+    assert result.status == "failed"
+    assert result.message
+
+
+def test_a_heavy_start_fails_light_import(monkeypatch):
+    path = os.pathsep.join([str(HERE / "mutants_heavy"), os.environ["PYTHONPATH"]])
+    monkeypatch.setenv("PYTHONPATH", path)
+    (result,) = run_checks("sound", only=["light-import"])
+    assert result.status == "failed"
+    assert "pandas" in result.message
+
+
+def test_an_unknown_check_is_named():
+    with pytest.raises(CallError, match="no check 'speed'"):
+        run_checks("sound", only=["speed"])
+
+
+SUITE = """
+import pytest
+
+@pytest.mark.verticals_solution("mutant-scores-in-range", expected_failures={expected})
+def test_conformance(conformance_check):
+    conformance_check()
+"""
+
+
+@pytest.mark.parametrize(
+    ("expected", "outcomes"),
+    [
+        ("{}", {"failed": 1}),
+        ("{'scores-in-range': 'the demo doubles its scores'}", {"xfailed": 1}),
+        ("{'demo-repeats': 'it does, so this must be reported'}", {"failed": 2}),
+    ],
+)
+def test_expected_failures_are_strict(pytester, expected, outcomes):
+    pytester.makepyfile(SUITE.replace("{expected}", expected))
+    result = pytester.runpytest_subprocess("-q", "-k", "scores-in-range or demo-repeats")
+    found = result.parseoutcomes()
+    for name, count in outcomes.items():
+        assert found.get(name) == count, found
+
+
+def test_an_expected_failure_needs_a_reason(pytester):
+    pytester.makepyfile(SUITE.replace("{expected}", "{'scores-in-range': ''}"))
+    result = pytester.runpytest_subprocess("-q")
+    assert "a reason" in result.stdout.str() + result.stderr.str()
