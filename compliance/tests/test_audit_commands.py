@@ -11,6 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from verticals.errors import AuditError, BundleError, EvidenceError
+from verticals.plugin import AuditCheckInfo, SolutionInfo
+from verticals.registry import Found, Registry
+from verticals_compliance import commands
 from verticals_compliance.audit import record_schema
 from verticals_compliance.commands import audit, verify_audit
 
@@ -140,7 +143,7 @@ def test_verify_counts_what_it_compared(credit, tmp_path) -> None:
     assert (code, found["differences"], found["notes"]) == (0, [], [])
 
 
-def test_verify_names_each_difference_and_exits_with_1(credit, tmp_path) -> None:
+def test_verify_names_each_difference_and_exits_with_1(credit, tmp_path, monkeypatch) -> None:
     case = credit()
     _run(audit, case.bundle_path, "--out", tmp_path / "a")
     file = tmp_path / "a" / "details.json"
@@ -153,7 +156,36 @@ def test_verify_names_each_difference_and_exits_with_1(credit, tmp_path) -> None
     code, text = _run(verify_audit, tmp_path / "a", "--bundle", case.bundle_path)
     assert code == 1
     assert "details.json/groups/0/rows: recorded" in text
-    assert f"… and {3 * len(details['groups']) - 20} more" in text
+    assert "18 differ" in text
+    monkeypatch.setattr(commands, "SHOWN_DIFFERENCES", 5)
+    code, text = _run(verify_audit, tmp_path / "a", "--bundle", case.bundle_path)
+    assert "… and 13 more (see --json)" in text
+
+
+def _found(info, distribution):
+    return Found(info=info, distribution=distribution, version="1")
+
+
+def test_checks_of_another_vertical_do_not_speak_of_a_bundle(credit, monkeypatch) -> None:
+    """Its own, whatever they need; and general ones where their tables are there."""
+    case = credit()
+    checks = [
+        _found(AuditCheckInfo(name=name, target="m:f", needs=(need,)), distribution)
+        for name, distribution, need in (
+            ("own", "acme-tiny", "no.such"),
+            ("foreign", "verticals-other", "scores"),
+            ("general", "acme-audits", "scores"),
+            ("hungry", "acme-audits", "no.such"),
+        )
+    ]
+    solutions = [
+        _found(SolutionInfo(name=name, api_version=1, state_version=1, target="m:s"), name)
+        for name in ("acme-tiny", "verticals-other")
+    ]
+    registry = Registry(solutions=tuple(solutions), checks=tuple(checks))
+    monkeypatch.setattr(commands, "discover", lambda: registry)
+    found = commands.checks_for(case.bundle, case.evidence)
+    assert [info.name for info in found] == ["own", "general"]
 
 
 def test_an_audit_imports_neither_torch_nor_fairlearn(credit, tmp_path) -> None:

@@ -90,13 +90,19 @@ def checks_for(bundle: Bundle, evidence: Evidence) -> list[AuditCheckInfo]:
     """Return the installed checks that speak of this bundle.
 
     Those of the distribution that made it, whatever the evidence holds, so that a missing table
-    is a finding; and those of others whose tables are all there.
+    is a finding; and general ones, of distributions without a solution, whose tables are there.
     """
+    installed = discover()
+    makers = {found.distribution for found in installed.solutions}
     maker = bundle.solution["distribution"]
     return [
         found.info
-        for found in discover().checks
-        if found.distribution == maker or all(name in evidence.tables for name in found.info.needs)
+        for found in installed.checks
+        if found.distribution == maker
+        or (
+            found.distribution not in makers
+            and all(name in evidence.tables for name in found.info.needs)
+        )
     ]
 
 

@@ -412,3 +412,13 @@ def test_a_folder_that_holds_no_record_is_refused(tmp_path, content, message):
         read_record(tmp_path)
     assert caught.value.hint.startswith("verticals audit BUNDLE --out")
     assert "\n" not in caught.value.message
+
+
+def test_findings_of_one_rule_are_told_together_each_with_its_reason(record_of, make_record):
+    audit, details = make_record()
+    same = [f for f in audit["findings"] if f["rule"] == "calibration-by-group"]
+    for finding in same:
+        finding["status"] = "inconclusive"
+    told = words(part(build(record_of(audit, details)), "summary"))
+    assert "Race 0.019 (95% interval 0.000 to 0.109, n = 945): the interval includes" in told
+    assert "Marital status 0.009 (95% interval 0.000 to 0.099, n = 991): a group too small" in told

@@ -278,7 +278,7 @@ def test_markdown_says_what_the_page_says(document, page):
     said = " ".join(" ".join(Page.text(node) for node in html.all("p", "li", "td", "th")).split())
     for sentence in (
         "measured 0.644",
-        "the policy allows at least 0.8",
+        "the limit is at least 0.8",
         "it finds at most 95.3%",
         "Lowest for Black (51.0%, 95% interval 41.2% to 60.8%, n = 96)",
         "✕ Gap",

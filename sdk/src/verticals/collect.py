@@ -6,6 +6,7 @@ One function for each named table; the names and columns are those of `docs/refe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -254,7 +255,7 @@ def _binned(item: Field, column: Array, edges: tuple[float, ...]) -> tuple[list[
     known = column[~np.isnan(column)]
     clipped = np.clip(known, grid[0], grid[-1])
     counts = np.histogram(clipped, bins=grid)[0]
-    labels = [f"{low:g} – {high:g}" for low, high in zip(grid[:-1], grid[1:], strict=True)]
+    labels = [f"{low:g} – {high:g}" for low, high in pairwise(grid)]
     return [*labels, "missing"], [*map(int, counts), int(len(column) - len(known))]
 
 

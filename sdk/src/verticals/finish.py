@@ -91,8 +91,8 @@ def private_quantile(
     """
     weight = np.ones(len(values))
     if persons is not None:
-        _, owner, count = np.unique(persons.astype(str), return_inverse=True, return_counts=True)
-        weight = 1.0 / count[owner]
+        owner = np.asarray(np.unique(persons.astype(str), return_inverse=True)[1])
+        weight = 1.0 / np.bincount(owner)[owner]
     order = np.argsort(values, kind="stable")
     below = np.concatenate([[0.0], np.cumsum(weight[order])])
     rank = below[np.searchsorted(np.asarray(values)[order], _GRID, side="right")]

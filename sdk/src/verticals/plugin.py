@@ -92,9 +92,9 @@ class ReportFormatInfo:
 class AuditCheck(Protocol):
     """Turn evidence tables into measurements, without torch and without the model."""
 
-    def __call__(
-        self, tables: Mapping[str, Table], info: EvidenceInfo
-    ) -> Iterable[Measurement]: ...
+    def __call__(self, tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Measurement]:
+        """Return the measurements of this check."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,10 @@ class FeatureStream(Protocol):
 class Features(Protocol):
     """Derive fields before the split. Each field names, in `reads`, the entities it reads."""
 
-    fields: tuple[Field, ...]
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Return the derived fields."""
+        ...
 
     def batch(self, table: Table) -> Table:
         """Return the table with the derived fields added."""
@@ -211,7 +214,10 @@ class Finish(Protocol):
     classes `<target>_<class>`, for a numeric target `<target>`.
     """
 
-    outputs: tuple[Output, ...]
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Return the outputs, `decision` included where there is one."""
+        ...
 
     def fit(self, scores: Columns, table: Table) -> Mapping[str, Any]:
         """Return JSON settings, fitted on the calibration part."""

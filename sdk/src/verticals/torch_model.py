@@ -176,7 +176,7 @@ class TorchModel:
         return State(tensors=tensors, settings=settings)
 
     def attributions(self, table: Table) -> Attributions:
-        """Return Shapley values of the raw scores: exact if the network is additive, else sampled."""
+        """Return Shapley values of the raw scores: exact for an additive network, else sampled."""
         blocks = self.encoder.encode(table)
         background = declared_background(self._contract.inputs, self.encoder)
         names = raw_outputs(self._contract.targets)
@@ -233,7 +233,7 @@ class TorchModel:
 
 
 class _DoubleTerms:
-    """Read an additive network's terms in double precision, so that they add up to the last digit."""
+    """Read an additive network's terms in double precision, so that they add up exactly."""
 
     def __init__(self, network: AdditiveNetwork) -> None:
         kept = {id(network.inputs): network.inputs}  # shared: declarations never change

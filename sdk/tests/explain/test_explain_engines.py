@@ -163,7 +163,7 @@ def test_additive_closed_form_equals_all_coalitions():
 
 
 def test_attributions_that_do_not_add_up_are_refused():
-    with pytest.raises(ExplanationError, match="miss the score by 0.5"):
+    with pytest.raises(ExplanationError, match=r"miss the score by 0\.5"):
         checked(
             outputs=("score",),
             fields=("a",),

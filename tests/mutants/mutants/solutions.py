@@ -232,9 +232,12 @@ def alone(self, table):
 
 class Seeded(Sound):
     def fit(self, parts, setup):
-        return Linear(Sound().fit(parts, dataclasses.replace(setup, epsilon=None)).weights, {
-            "epsilon": setup.epsilon, "delta": 1e-3, "unit": "row", "units": 1, "statement": ["x"]
-        } if setup.private else None)
+        return Linear(
+            Sound().fit(parts, dataclasses.replace(setup, epsilon=None)).weights,
+            {"epsilon": setup.epsilon, "delta": 1e-3, "unit": "row", "units": 1, "statement": ["x"]}
+            if setup.private
+            else None,
+        )
 
 
 class Careless(Sound):

@@ -223,8 +223,9 @@ def _side(seen: float | None, limit: Json | None) -> str:
 def finding_sentence(record: Record, placed: Sequence[tuple[int, Json]]) -> Spans:
     """Say the findings of one rule and status: each number, its interval, n, and its place."""
     first = placed[0][1]
-    allowed = limit_text(first.get("limit"), style_for(record, first))
     parts: list[str | Span] = [tree_status(str(first["status"])), " "]
+    reasons = [why(record, finding) for _, finding in placed]
+    alike = len(set(reasons)) == 1
     if len(placed) == 1:
         lead = " measured " if finite(first.get("value")) is not None else " "
         parts += [strong(f"{rule_title(record, first)}:"), lead, *_measured(record, *placed[0])]
@@ -233,10 +234,11 @@ def finding_sentence(record: Record, placed: Sequence[tuple[int, Json]]) -> Span
         for at, (index, finding) in enumerate(placed):
             label = record.label(word(finding, "attribute")) or word(finding, "rule")
             parts += [f"{';' if at else ''} {label} ", *_measured(record, index, finding)]
-    reasons = list(dict.fromkeys(why(record, finding) for _, finding in placed))
+            parts.append("" if alike else f": {reasons[at][:1].lower()}{reasons[at][1:-1]}")
+    allowed = limit_text(first.get("limit"), style_for(record, first))
     if finite(first.get("value")) is not None and allowed != "none":
-        parts.append(f"; the policy allows {allowed}")
-    return say(*parts, f". {' '.join(reasons)}")
+        parts.append(f"; the limit is {allowed}")
+    return say(*parts, f". {reasons[0]}" if alike else ".")
 
 
 def _measured(record: Record, index: int, finding: Json) -> Iterator[str | Span]:

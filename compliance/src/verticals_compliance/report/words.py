@@ -142,6 +142,8 @@ PARTS: Mapping[str, str] = MappingProxyType(
 )
 
 
+_INITIALS = frozenset({"auc", "ema", "ks", "psi", "roc"})
+
 #: How the rows were split, by the word that a bundle records.
 SPLITS: Mapping[str, str] = MappingProxyType(
     {
@@ -164,7 +166,8 @@ def performance_metric(name: str) -> Metric:
 
 def plain(name: str) -> str:
     """Turn a name out of a program into words: "max_grad_norm" gives "max grad norm"."""
-    return name.replace("_", " ").replace("-", " ").strip()
+    words = name.replace("_", " ").replace("-", " ").split()
+    return " ".join(text.upper() if text in _INITIALS else text for text in words)
 
 
 def sentence(text: str | None) -> str:

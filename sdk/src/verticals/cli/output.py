@@ -96,7 +96,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
 def progress_printer() -> Callable[[str, int, int], None]:
     """Return a progress callback: one bar that redraws on a terminal, plain lines elsewhere."""
     terminal = sys.stderr.isatty()
-    last = {"at": 0.0, "what": ""}
+    last = {"at": 0.0}
 
     def show(what: str, done: int, of: int) -> None:
         now = time.monotonic()

@@ -43,12 +43,12 @@ class Game:
     @property
     def rows(self) -> int:
         """Return the number of rows to explain."""
-        return next(iter(self.blocks.values())).shape[0]
+        return len(next(iter(self.blocks.values())))
 
     @property
     def points(self) -> int:
         """Return the number of background points."""
-        return next(iter(self.background.values())).shape[0]
+        return len(next(iter(self.background.values())))
 
     def mixed(self, row: Array, point: Array, present: Array) -> Array:
         """Score rows whose absent fields come from the background.

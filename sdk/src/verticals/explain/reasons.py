@@ -80,7 +80,7 @@ def principal_reasons(
         ),
         protected=protected,
         fields=fields,
-        refused=flags[fields].any(axis=1),
+        refused=np.asarray(flags[fields].any(axis=1)),
     )
 
 

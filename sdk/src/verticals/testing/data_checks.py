@@ -11,21 +11,10 @@ import numpy as np
 from verticals.contract import bind, dump_contract, parse_contract, unreviewed
 from verticals.contract.model import ROW
 from verticals.plugin import OFFERS
+from verticals.registry import HEAVY_PACKAGES
 from verticals.table import Array, Table
 from verticals.testing.subject import Subject
 from verticals.testing.verdicts import NotOffered, require
-
-HEAVY = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "sklearn",
-    "pandas",
-    "polars",
-    "shap",
-    "fairlearn",
-    "opacus",
-)
 
 _DISCOVER = """
 import json, sys
@@ -40,7 +29,7 @@ print(json.dumps({"names": names, "heavy": heavy}))
 def check_light_import(subject: Subject) -> None:
     """Discovery in a fresh process imports none of the heavy packages."""
     done = subprocess.run(
-        [sys.executable, "-c", _DISCOVER, json.dumps(HEAVY)],
+        [sys.executable, "-c", _DISCOVER, json.dumps(sorted(HEAVY_PACKAGES))],
         capture_output=True,
         text=True,
         check=False,
@@ -148,10 +137,7 @@ def same_column(first: Array, second: Array) -> bool:
         return bool(np.array_equal(first, second, equal_nan=True))
     if first.dtype == object or second.dtype == object:
         pairs = zip(first.reshape(-1), second.reshape(-1), strict=True)
-        return all(
-            (a is b) or bool(np.all(a == b)) or (a != a and b != b)
-            for a, b in pairs
-        )
+        return all((a is b) or bool(np.all(a == b)) or (a != a and b != b) for a, b in pairs)
     return bool(np.array_equal(first, second))
 
 

@@ -12,7 +12,7 @@ no exception outlives its cause. A name that is no check is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def conformance_subjects(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[str], Subject]]:
+) -> Callable[[str], Subject]:
     """Return a function that loads each solution once for the whole session."""
     from verticals.testing.subject import make_subject
 
@@ -71,7 +71,7 @@ def conformance_subjects(
             made[name] = make_subject(name, Path(tmp_path_factory.mktemp(name)))
         return made[name]
 
-    yield subject
+    return subject
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ def section(record: Record) -> Section | None:
     parts = []
     for at, name in enumerate(names):
         mine = [pair for pair in items if word(pair[1], "check") == name]
-        title = plain(name.rpartition(".")[2]).capitalize()
+        title = plain(name.rpartition(".")[2])
+        title = title[:1].upper() + title[1:]
         blocks = tuple(_measure(record, name, mine, at))
         parts.append(Section(id=f"check-{at}", title=title, blocks=blocks))
     return Section(

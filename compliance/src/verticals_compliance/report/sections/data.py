@@ -111,8 +111,9 @@ def _fields(contract: Json) -> Iterator[Table]:
         caption="Fields of the contract, with what is declared and why",
         columns=columns("Field", "Role", "Declared values and reason", "Direction"),
         rows=rows,
-        note="Direction: “up” means that a higher value can only raise the score, “down” that it "
-        "can only lower it; the network is built so that nothing else is possible.",
+        note="Direction, as declared: “up” means that a higher value may only raise the score, "
+        "“down” that it may only lower it, “free” that either may happen. An additive network "
+        "keeps to it by construction.",
     )
 
 
@@ -138,6 +139,8 @@ def _use(item: Json) -> str:
 
 
 def _direction(item: Json) -> str:
+    if not item.get("is_input"):
+        return "–"
     return {"increasing": "up", "decreasing": "down"}.get(word(item, "monotone"), "free")
 
 
