@@ -81,7 +81,9 @@ def read_predictions(
     for target in contract.targets:
         outputs = [item for item in info.outputs if item.target == target.name]
         columns = {
-            item.name: _numbers(scores, item.name) for item in outputs if item.name in scores
+            item.name: _numbers(scores, item.name)
+            for item in outputs
+            if item.name in scores and item.kind not in ("set", "text")
         }
         if columns:
             found.append(_one(target, outputs, columns, scores, info, units))

@@ -91,13 +91,14 @@ def private_quantile(
     """
     weight = np.ones(len(values))
     if persons is not None:
-        owner = np.asarray(np.unique(persons.astype(str), return_inverse=True)[1])
+        owner: Array = np.unique(persons.astype(str), return_inverse=True)[1]
         weight = 1.0 / np.bincount(owner)[owner]
     order = np.argsort(values, kind="stable")
     below = np.concatenate([[0.0], np.cumsum(weight[order])])
-    rank = below[np.searchsorted(np.asarray(values)[order], _GRID, side="right")]
+    places = np.asarray(np.searchsorted(values[order], _GRID, side="right"), dtype=np.int64)
+    rank = below[places]
     loss = np.abs(rank - share * below[-1])
     chance = np.exp(-epsilon * (loss - loss.min()) / 2.0)
     uniform = secrets.randbits(53) / 2.0**53
     place = np.searchsorted(np.cumsum(chance) / chance.sum(), uniform, side="right")
-    return float(_GRID[min(place, len(_GRID) - 1)])
+    return float(_GRID[min(int(place), len(_GRID) - 1)])

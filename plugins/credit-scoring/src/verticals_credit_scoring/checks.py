@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def score_bands(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Mea
             for place, index in enumerate(np.array_split(np.argsort(score, kind="stable"), BANDS))
         ]
         yield from found
-        pairs = zip(found[:-1], found[1:], strict=True)
+        pairs = pairwise(found)
         inversions = sum((high.upper or 0.0) < (low.lower or 0.0) for low, high in pairs)
         yield Measurement(
             check="credit.band_inversions",

@@ -104,7 +104,7 @@ def measure(
     if history and not private:
         tables["training"] = Table({name: np.array(column) for name, column in history.items()})
     tables.update(_own_tables(vertical, vertical.solution.evidence(model, parts)))
-    tables["checks"] = checks_table(_plugin_checks(tables, info))
+    tables["checks"] = checks_table(_plugin_checks(vertical, tables, info))
     return Measured(info=info, tables={name: t for name, t in tables.items() if len(t)})
 
 
@@ -113,8 +113,8 @@ def _own_tables(vertical: Vertical, tables: Mapping[str, Table]) -> Mapping[str,
     for name in tables:
         if "." not in name:
             raise PluginError(
-                f"solution {vertical.info.name!r} gives an evidence table {name!r}, expected a name "
-                "of the form PLUGIN.NAME",
+                f"solution {vertical.info.name!r} gives an evidence table {name!r}, expected a "
+                "name of the form PLUGIN.NAME",
                 hint=f"verticals check {vertical.info.name}",
             )
     return tables
@@ -163,11 +163,18 @@ def _decision_facts(contract: DataContract, finish_settings: Mapping[str, Any]) 
     return {"target": target.name, "cut": cut, "rate": decision.rate, "rule": rule}
 
 
-def _plugin_checks(tables: Mapping[str, Table], info: EvidenceInfo) -> list[Measurement]:
-    """Run the audit checks of the installed plugins whose tables are there."""
+def _plugin_checks(
+    vertical: Vertical, tables: Mapping[str, Table], info: EvidenceInfo
+) -> list[Measurement]:
+    """Run the checks whose tables are there: the distribution's own, and general ones.
+
+    A check is general where its distribution offers no solution.
+    """
+    installed = registry.discover()
+    others = {found.distribution for found in installed.solutions} - {vertical.distribution}
     measured: list[Measurement] = []
-    for found in registry.discover().checks:
-        if not all(name in tables for name in found.info.needs):
+    for found in installed.checks:
+        if found.distribution in others or any(n not in tables for n in found.info.needs):
             continue
         try:
             check = registry.load_check(found)
