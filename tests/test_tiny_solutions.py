@@ -61,11 +61,14 @@ def test_private_training_of_rows_and_groups(name, tmp_path):
 
 
 def test_a_share_to_decide_is_bought_from_the_budget(tmp_path):
-    verticals.train("tiny-stream", out=tmp_path / "bundle", epsilon=4.0)
+    result = verticals.train("tiny-stream", out=tmp_path / "bundle", epsilon=4.0)
     manifest = json.loads((tmp_path / "bundle" / "bundle.json").read_text(encoding="utf-8"))
-    shown = manifest["files"]["settings.json"]
-    assert shown["epsilon"] == manifest["files"]["weights.safetensors"]["epsilon"]
-    assert "calibration rows" in shown["shows"]
+    cut, weights = (manifest["files"][name] for name in ("settings.json", "weights.safetensors"))
+    assert "calibration rows" in cut["shows"]
+    assert cut["epsilon"] == pytest.approx(0.4)  # by time, a card may stand in both parts
+    assert weights["epsilon"] <= 3.6
+    assert result.privacy["epsilon"] == pytest.approx(cut["epsilon"] + weights["epsilon"])
+    assert any("sequentially" in line for line in result.privacy["statement"])
 
 
 def test_a_finish_of_its_own_shows_calibration_rows_without_bound(tmp_path):
@@ -107,3 +110,16 @@ def test_items_have_no_target_and_still_a_report(tmp_path):
     assert evidence.tables["tiny.items"].rows == 12
     assert "ability" in evidence.tables["scores"]
     shutil.rmtree(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("name", ["stream", "items"])
+def test_conformance_of_the_unusual_ones(name, monkeypatch):
+    from verticals.testing.conformance import run_checks
+
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    results = {result.name: result for result in run_checks(f"tiny-{name}")}
+    assert [(r.name, r.message) for r in results.values() if r.status == "failed"] == []
+    if name == "stream":
+        assert results["batch-equals-stream"].status == "passed"
+        assert results["no-future"].status == "passed"
+        assert results["online-equals-batch"].status == "passed"

@@ -156,19 +156,14 @@ def test_any_step_can_be_the_last_before_a_stop(
 
 
 def test_the_best_weights_survive(tmp_path: Path) -> None:
-    rough = TrainOptions(
-        epochs=10,
-        batch_size=16,
-        learning_rate=2.0,
-        schedule="constant",
-        patience=10,
-        checkpoint_seconds=0.0,
-    )
-    expected = run(None, rough)
+    patient = TrainOptions(epochs=10, batch_size=16, patience=10, checkpoint_seconds=0.0)
+    blocks, columns = part(1)
+    opposed = {"validation": (blocks, {"y": 1.0 - columns["y"]})}  # best at the start
+    expected = run(None, patient, **opposed)
     measured = expected.facts["history"]["validation_loss"]
-    assert measured.index(min(measured)) < 8  # before the stop, and not after it
-    interrupt(tmp_path, 54, rough)
-    assert torch.equal(weights(run(tmp_path, rough)), weights(expected))
+    assert measured.index(min(measured)) < 8
+    interrupt(tmp_path, 54, patient, **opposed)
+    assert torch.equal(weights(run(tmp_path, patient, **opposed)), weights(expected))
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from verticals.contract import parse_contract
+from verticals.errors import TrainingError
 from verticals.plugin import Output, State
 from verticals.table import Table
 
@@ -56,6 +57,8 @@ class Items:
     def fit(self, parts, setup):
         """Estimate the difficulties from the training part."""
         answers = parts["train"]["answers"]
+        if len(answers) < 2:
+            raise TrainingError(f"{len(answers)} persons are too few, expected 2 or more")
         right = np.clip((answers == 1).mean(axis=0), 0.01, 0.99)
         hard = np.log((1 - right) / right)
         return Rasch(hard - hard.mean())

@@ -57,10 +57,10 @@ def significant(value: Any, digits: int = 3) -> str:
         return "0"
     if known == int(known) and abs(known) < 1e12:
         return count(known)
-    power = math.floor(math.log10(abs(known)))
+    mantissa, exponent = f"{known:.{digits - 1}e}".split("e")
+    power = int(exponent)
     if power < -5 or power >= 12:
-        base = _trim(f"{known / 10**power:.{digits - 1}f}")
-        return f"{_sign(base)} × 10{str(power).translate(_SUPERSCRIPT)}"
+        return f"{_sign(_trim(mantissa))} × 10{str(power).translate(_SUPERSCRIPT)}"
     return _sign(_trim(f"{known:,.{max(0, digits - 1 - power)}f}"))
 
 
@@ -73,7 +73,7 @@ def at_most(value: Any, digits: int = 3) -> str:
     if known is None or known <= 0:
         return significant(value, digits)
     step = 10.0 ** (math.floor(math.log10(known)) - digits + 1)
-    return significant(math.ceil(known / step - 1e-9) * step, digits)
+    return significant(math.ceil(known / step - 1e-9) * step if step else known, digits)
 
 
 def p_value(value: Any) -> str:

@@ -299,17 +299,17 @@ def _gaps_table(record: Record, mine: Sequence[Placed], name: str, title: str) -
             row(
                 f"/fairness/{at}",
                 cell(f"{_short(metric.title)}, {word(gap, 'kind')}", below(between)),
+                cell(below(tested), status=word(item, "verdict")),
                 cell(show(gap.get("estimate"), "decimal")),
                 cell(interval(gap.get("lower"), gap.get("upper"))),
                 cell(_limit_text(record, item)),
-                cell(below(tested), status=word(item, "verdict")),
             )
         )
     return Table(
         id=f"{name}-gap-numbers",
         caption=f"{title}: comparisons and verdicts",
         columns=columns(
-            "Comparison", "#Estimate", f"#{level(record)} interval", "#Limit", "Verdict", "Record"
+            "Comparison", "Verdict", "#Estimate", f"#{level(record)} interval", "#Limit", "Record"
         ),
         rows=tuple(rows),
         note="Limit: what the verdict rests on; “tolerance” where no rule of the policy speaks of "

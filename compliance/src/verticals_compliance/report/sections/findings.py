@@ -34,16 +34,16 @@ def section(record: Record) -> Section:
             row(
                 f"/findings/{at}",
                 cell(rule_title(record, item), below(f"{item['rule']}, {must}")),
+                cell(below(why(record, item)), status=str(item["status"])),
                 cell(value_text(item, style), below("" if spread == NO_INTERVAL else spread)),
                 cell(limit_text(item.get("limit"), style)),
-                cell(below(why(record, item)), status=str(item["status"])),
             )
         )
     table = Table(
         id="findings-table",
         caption="All findings, failures first",
         columns=columns(
-            "Rule", f"#Value and {level(record)} interval", "#Limit", "Status", "Record"
+            "Rule", "Status", f"#Value and {level(record)} interval", "#Limit", "Record"
         ),
         rows=tuple(rows),
     )
