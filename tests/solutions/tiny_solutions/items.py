@@ -59,8 +59,8 @@ class Items:
         answers = parts["train"]["answers"]
         if len(answers) < 2:
             raise TrainingError(f"{len(answers)} persons are too few, expected 2 or more")
-        right = np.clip((answers == 1).mean(axis=0), 0.01, 0.99)
-        hard = np.log((1 - right) / right)
+        wrong = np.clip((answers == 0).mean(axis=0), 0.01, 0.99)
+        hard = np.log(wrong / (1 - wrong))
         return Rasch(hard - hard.mean())
 
     def load(self, state, setup):
@@ -71,12 +71,9 @@ class Items:
         """Count right answers by item and sex, from all persons."""
         everyone = np.concatenate([part["answers"] for part in parts.values()])
         sex = np.concatenate([part["sex"] for part in parts.values()])
-        rows = [
-            (f"Q{i + 1}", s, int(everyone[sex == s, i].sum())) for i in range(6) for s in (0, 1)
-        ]
-        names = ("item", "sex", "right")
-        columns = {n: np.array(v) for n, v in zip(names, zip(*rows, strict=True), strict=True)}
-        return {"tiny.items": Table({**columns, "item": columns["item"].astype(object)})}
+        cells = [(i, s, (everyone[sex == s, i] == 1).sum()) for i in range(6) for s in (0, 1)]
+        item, group, right = np.array(cells).T
+        return {"tiny.items": Table({"item": item, "sex": group, "right": right})}
 
 
 SOLUTION = Items()

@@ -173,7 +173,7 @@ def write(
     # A white edge keeps the letters apart from grid lines that run behind them.
     return (
         f'<text x="{place(x)}" y="{place(y)}" fill="{colour}" stroke="#fff" stroke-width="3" '
-        f'paint-order="stroke"{side}{weight}>{text}</text>'
+        f'paint-order="stroke"{side}{weight}>{escape(text)}</text>'
     )
 
 
