@@ -14,7 +14,17 @@ from verticals_compliance.report import build, read_record
 from verticals_compliance.report.numbers import show
 from verticals_compliance.report.phrases import large_enough, why
 from verticals_compliance.report.sections.privacy import ceiling
-from verticals_compliance.report.tree import Bullets, Figure, Note, Row, Span, Table, Tally, walk
+from verticals_compliance.report.tree import (
+    Bullets,
+    Figure,
+    LineChart,
+    Note,
+    Row,
+    Span,
+    Table,
+    Tally,
+    walk,
+)
 
 
 def every(node, kind):
@@ -124,6 +134,29 @@ def test_groups_below_the_minimum_are_hollow_and_said_to_be_too_few(document):
     assert by_label["Hispanic"].weak
     assert not by_label["white"].weak
     assert "Hispanic (not compared)" in words(figure.table)
+
+
+def test_a_gap_without_enough_evidence_is_hollow_too(record, document):
+    figure = next(f for f in every(part(document, "fairness-0"), Figure) if f.id.endswith("gaps"))
+    items = [i for i in record.audit["fairness"] if i["attribute"] == "race"]
+    ratios = [i["verdict"] for i in items if i["disparity"]["kind"] == "ratio"]
+    weak = [dot.weak for dot in figure.charts[0].dots]
+    assert weak == [verdict == "insufficient-evidence" for verdict in ratios]
+    assert set(weak) == {True, False}
+
+
+def test_only_a_number_is_drawn_as_a_curve(record_of, make_record):
+    audit, details = make_record()
+    shape = next(s for s in details["shapes"] if s["field"] == "cosigner")
+    for at, point in enumerate(shape["points"]):
+        point.update(x=float(at), text=("false", "true")[at])
+    document = build(record_of(audit, details))
+    figure = next(f for f in every(part(document, "shapes"), Figure))
+    charts = {chart.title: chart for chart in figure.charts}
+    assert [dot.label for dot in charts["Has a cosigner"].dots] == ["no", "yes"]
+    assert isinstance(charts["Term"], LineChart)
+    assert charts["Loan amount"].x.scale == "log"
+    assert "missing" in charts["Term"].x.label
 
 
 def test_groups_are_named_only_where_they_give_the_recorded_gap(record_of, make_record):

@@ -81,6 +81,13 @@ def test_a_failed_write_leaves_the_old_file(folder, tmp_path, monkeypatch):
     assert out.read_text() == "old"
 
 
+def test_a_write_that_fails_at_the_last_step_leaves_nothing_behind(folder, tmp_path):
+    (tmp_path / "report.html" / "full").mkdir(parents=True)
+    done = run(folder, "--out", tmp_path / "report.html")
+    assert "cannot be written: is a directory" in done.exception.message
+    assert [item.name for item in tmp_path.iterdir()] == ["report.html"]
+
+
 def test_a_folder_without_a_record_hints_at_the_audit(tmp_path):
     done = run(tmp_path, "--out", tmp_path / "report.html")
     assert isinstance(done.exception, AuditError)

@@ -16,7 +16,16 @@ import pytest
 from verticals.errors import AuditError
 from verticals_compliance.report import build, endings, profile_names, read_profile, render
 from verticals_compliance.report import svg as drawing
-from verticals_compliance.report.tree import Section, mark, to_mapping, walk
+from verticals_compliance.report.tree import (
+    Row,
+    Section,
+    Table,
+    cell,
+    columns,
+    mark,
+    to_mapping,
+    walk,
+)
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 SHAPES = {"line", "rect", "circle", "polyline", "path"}
@@ -389,6 +398,19 @@ def test_marks_are_short_and_distinct():
     assert mark("/privacy/attack") == "V"
     assert mark("details:/curves/0/roc/7") == "D"
     assert mark("/unknown") == ""
+
+
+def test_a_place_that_two_rows_name_is_an_anchor_once(document):
+    row = Row(cells=(cell("x"),), source="/privacy")
+    tables = tuple(Table(id=n, caption=n, columns=columns("c"), rows=(row,)) for n in ("a", "b"))
+    section = Section(id="s", title="s", blocks=tables)
+    made = type(document)(title="t", subtitle="s", facts=(), sections=(section,))
+    page = Page(render(made, "html").decode())
+    assert list(problems(page)) == []
+    assert [n["at"].get("id") for n in page.all("tr") if "data-source" in n["at"]] == [
+        "at-privacy",
+        None,
+    ]
 
 
 def test_a_tree_refuses_what_it_does_not_know(document):

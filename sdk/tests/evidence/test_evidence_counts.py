@@ -519,6 +519,21 @@ def test_blocks_hidden_for_different_reasons_do_not_give_each_other_away():
         assert np.isnan(scores["positive"][mine]).all()
 
 
+@pytest.mark.parametrize(
+    "sites",
+    [
+        # c stands in for the few rows of a; the few positive of a and b need no third group.
+        [(1, 1, 1, 1), (2, 40, 6, 40), (12, 12, 12, 12)],
+        # c stands in for the few positive of a; the few tp of a and b need no third group.
+        [(4, 20, 4, 20), (9, 40, 30, 40), (11, 11, 11, 11)],
+        # d stands in for the few selected of a, c for nothing.
+        [(1, 2, 30, 60), (2, 40, 3, 40), (20, 20, 20, 20), (12, 12, 12, 12)],
+    ],
+)
+def test_an_outer_block_takes_its_inner_ones_with_it(sites):
+    check_safe(to_counts(blocks(*sites)), 10)
+
+
 def test_large_cells_are_published_as_they_are():
     raw = to_counts(blocks((30, 30, 30, 30), (90, 90, 90, 90)), min_cell=None)
     counts = suppress_counts(raw)

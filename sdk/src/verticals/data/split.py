@@ -11,8 +11,8 @@ The split depends on the seed and on the rows, and on their order only where not
 rows with an id, and groups, go to the same part in whatever order they come.
 
 Private training asks for a split in which one person moves no other (`independent`): a stratified
-one reads every label, so that one more row would deal the others anew, and the training parts of
-two neighbouring data sets would differ in more than one unit.
+one reads every label, so that one more row may move others too, and the training parts of two
+neighbouring data sets would differ in more than one unit.
 """
 
 from __future__ import annotations

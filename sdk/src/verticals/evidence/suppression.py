@@ -161,8 +161,8 @@ def _open(cells: Array, outer: Array, size: Array, least: int, room: Array | Non
     hidden = present & (outer | ~(cells >= least).all(axis=1))
     while hidden.any():
         shown = np.flatnonzero(present & ~hidden)
-        enough = (room[hidden].sum(axis=0) >= least).all()
-        if (hidden.sum() > 1 and enough) or not len(shown):
+        enough = (room[hidden].sum(axis=0) >= least).all()  # never for one: it has a small cell
+        if enough or not len(shown):
             break
         hidden[shown[np.argmin(size[shown])]] = True
     return hidden

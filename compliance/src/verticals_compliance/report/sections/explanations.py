@@ -87,39 +87,13 @@ def _protected(record: Record) -> dict[str, bool]:
 
 
 def _importance(record: Record, at: int, item: Json) -> Iterator[Figure]:
-    fields = item.get("global") or ()
+    fields = list(enumerate(item.get("global") or ()))
     if not fields:
         return
-    guarded = _protected(record)
-    order = sorted(
-        range(len(fields)), key=lambda i: (-(finite(fields[i].get("mean_abs")) or 0.0), i)
-    )
-    dots = []
-    for index in order[:_MOST]:
-        field = fields[index]
-        known = guarded.get(str(field.get("field")), False)
-        label = record.label(word(field, "field"))
-        dots.append(
-            Dot(
-                label=f"{label} (protected)" if known else label,
-                estimate=finite(field.get("mean_abs")),
-                lower=finite(field.get("lower")),
-                upper=finite(field.get("upper")),
-                text=decimal(field.get("mean_abs")),
-                emphasis=known,
-            )
-        )
-    chart = DotChart(
-        title="Mean size of the attribution, in log-odds",
-        description="; ".join(f"{dot.label}: {dot.text}" for dot in dots) + ".",
-        axis=Axis(label="mean absolute attribution (log-odds)", low=0.0),
-        dots=tuple(dots),
-        bars=True,
-    )
+    fields.sort(key=lambda pair: (-(finite(pair[1].get("mean_abs")) or 0.0), pair[0]))
     rows = []
-    for index in order:
+    for index, field in fields:
         source = f"/explanations/{at}/global/{index}"
-        field = fields[index]
         cells = (
             cell(record.label(word(field, "field"))),
             cell(decimal(field.get("mean_abs"))),
@@ -135,7 +109,33 @@ def _importance(record: Record, at: int, item: Json) -> Iterator[Figure]:
     )
     more = f"; the {_MOST} largest of {len(fields)}" if len(fields) > _MOST else ""
     caption = f"Which fields move the scores, output {word(item, 'output')}{more}"
+    chart = _importance_chart(record, [field for _, field in fields[:_MOST]])
     yield Figure(id=f"importance-{at}", caption=caption, charts=(chart,), table=table)
+
+
+def _importance_chart(record: Record, fields: Sequence[Json]) -> DotChart:
+    guarded = _protected(record)
+    dots = []
+    for field in fields:
+        known = guarded.get(word(field, "field"), False)
+        label = record.label(word(field, "field"))
+        dots.append(
+            Dot(
+                label=f"{label} (protected)" if known else label,
+                estimate=finite(field.get("mean_abs")),
+                lower=finite(field.get("lower")),
+                upper=finite(field.get("upper")),
+                text=decimal(field.get("mean_abs")),
+                emphasis=known,
+            )
+        )
+    return DotChart(
+        title="Mean size of the attribution, in log-odds",
+        description="; ".join(f"{dot.label}: {dot.text}" for dot in dots) + ".",
+        axis=Axis(label="mean absolute attribution (log-odds)", low=0.0),
+        dots=tuple(dots),
+        bars=True,
+    )
 
 
 def _shapes(record: Record) -> Section | None:

@@ -252,7 +252,7 @@ def _gaps_chart(record: Record, mine: Sequence[Placed], kind: str) -> DotChart |
                 lower=finite(gap.get("lower")),
                 upper=finite(gap.get("upper")),
                 text="" if known is None else show(known, "decimal"),
-                weak=False,
+                weak=item.get("verdict") == "insufficient-evidence",
                 limit=None if shared is not None else limit,
             )
         )

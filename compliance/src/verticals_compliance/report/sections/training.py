@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from verticals_compliance.report.numbers import finite, significant
@@ -78,29 +78,32 @@ def _written(value: Any) -> str:
     return str(value)
 
 
-def _history(record: Record, history: Any) -> list[Block]:
-    if not history:
-        if finite(record.one("privacy").get("epsilon")) is None:
-            return []
-        told = (
+def _history(record: Record, history: Sequence[Json]) -> Iterator[Block]:
+    if not history and finite(record.one("privacy").get("epsilon")) is not None:
+        yield paragraph(
             "No course of the loss is shown: under differential privacy the losses of the "
             "training rows are private data, and training may not steer by them."
         )
-        return [paragraph(told)]
-    lines = tuple(
-        line
-        for key, label in (("train_loss", "training part"), ("validation_loss", "validation part"))
-        if (line := _line(history, key, label)) is not None
-    )
-    if not lines:
-        return []
-    chart = LineChart(
-        title="Loss by epoch",
-        description=f"The loss over {plural(len(history), 'epoch')}.",
-        x=Axis(label="epoch", style="count"),
-        y=Axis(label="loss"),
-        lines=lines,
-    )
+    named = (("train_loss", "training part"), ("validation_loss", "validation part"))
+    found = (_line(history, key, label) for key, label in named)
+    lines = tuple(line for line in found if line is not None)
+    if lines:
+        chart = LineChart(
+            title="Loss by epoch",
+            description=f"The loss over {plural(len(history), 'epoch')}.",
+            x=Axis(label="epoch", style="count"),
+            y=Axis(label="loss"),
+            lines=lines,
+        )
+        yield Figure(
+            id="training-history",
+            caption="Course of the training",
+            charts=(chart,),
+            table=_history_table(history),
+        )
+
+
+def _history_table(history: Sequence[Json]) -> Table:
     rows = tuple(
         Row(
             cells=(
@@ -112,19 +115,15 @@ def _history(record: Record, history: Any) -> list[Block]:
         )
         for at, item in enumerate(history)
     )
-    table = Table(
+    return Table(
         id="training-history-numbers",
         caption="Loss by epoch",
         columns=columns("Epoch", "#Training part", "#Validation part"),
         rows=rows,
     )
-    figure = Figure(
-        id="training-history", caption="Course of the training", charts=(chart,), table=table
-    )
-    return [figure]
 
 
-def _line(history: Any, key: str, label: str) -> Line | None:
+def _line(history: Sequence[Json], key: str, label: str) -> Line | None:
     known = [
         (x, y)
         for item in history
