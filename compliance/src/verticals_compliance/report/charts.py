@@ -147,7 +147,7 @@ def _dot_row(item: Dot, rows: Sequence[str], scale: Scale, y: float, *, bars: bo
         return [*parts, svg.write(scale.start, y + 4, NOT_MEASURABLE, colour=QUIET)]
     colour = QUIET if item.weak else RUST if item.emphasis else BLUE
     if bars:
-        start, end = sorted((scale(0), scale(estimate)))
+        start, end = sorted((scale.start, scale(estimate)))
         parts.append(svg.rectangle(start, y - 6, end - start, 12, colour=colour))
     if lower is not None and upper is not None:
         ink = INK if bars else colour

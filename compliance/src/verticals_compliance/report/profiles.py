@@ -136,7 +136,7 @@ def _clause(data: Any, where: str) -> Clause:
         raise AuditError(f"profile {where}: expected a table")
     answered = data.get("answered_by", ())
     unknown = sorted({str(name) for name in answered} - SECTIONS)
-    if False:
+    if unknown:
         known = ", ".join(sorted(SECTIONS))
         raise AuditError(f"profile {where}: section {unknown[0]!r} is not known, expected {known}")
     return Clause(
