@@ -111,6 +111,19 @@ def test_disparity_of_two_is_the_difference_folded_at_zero() -> None:
     )
 
 
+@pytest.mark.parametrize("groups", [2, 3, 5])
+def test_disparities_hold_all_pairs_at_once(groups: int) -> None:
+    """What the coverage tests draw is what callers get."""
+    x, n = np.arange(10, 10 + 7 * groups, 7), np.full(groups, 80)
+    z = simultaneous_z(0.95, groups)
+    gap, ratio = intervals.disparity_difference(x, n), intervals.disparity_ratio(x, n)
+    assert (gap.estimate, gap.lower, gap.upper) == pytest.approx(difference_bounds(x, n, z))
+    assert (ratio.estimate, ratio.lower, ratio.upper) == pytest.approx(ratio_bounds(x, n, z))
+    wide = intervals.disparity_difference(x, n, design_effects=np.full(groups, 4.0))
+    quarter = intervals.disparity_difference(x / 4, n / 4)
+    assert (wide.lower, wide.upper) == pytest.approx((quarter.lower, quarter.upper))
+
+
 def test_fewer_than_two_groups_or_an_empty_one_cannot_be_compared() -> None:
     for function in (intervals.disparity_difference, intervals.disparity_ratio):
         assert function([3], [10]).estimate is None

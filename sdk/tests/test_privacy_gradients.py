@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import opacus.layers
 import pytest
 import torch
 from torch import Tensor, nn
 
+from verticals import networks
+from verticals.contract.model import Field, Target
+from verticals.encode import build_encoder
 from verticals.errors import PrivacyError
 from verticals.privacy.gradients import (
     FunctionalGradients,
@@ -19,6 +23,7 @@ from verticals.privacy.gradients import (
     trainable,
     unit_gradients,
 )
+from verticals.seeding import seeded
 
 torch.set_num_threads(1)
 WIDTH = 6
@@ -136,6 +141,35 @@ def test_gradients_equal_those_of_single_rows(make: type[nn.Module]) -> None:
     gradients.close()
     for one, other in zip(found, one_by_one(network, 7), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"pairs": [("a", "b")]}, {"hidden": 8, "members": 2}])
+def test_the_sdks_own_networks_keep_rows_apart(options: dict[str, Any]) -> None:
+    fields = (
+        Field(name="a", kind="numeric", column="a", bounds=(0.0, 1.0), monotone="increasing"),
+        Field(name="b", kind="numeric", column="b", bounds=(0.0, 1.0)),
+        Field(name="c", kind="categorical", column="c", categories=("u", "v")),
+    )
+    targets = (Target(name="y", column="y", kind="binary", positive="1"),)
+    inputs = build_encoder(fields).inputs
+    build = networks.table if "hidden" in options else networks.additive
+    with seeded(0):
+        network = build(inputs, targets, {**options, "dropout": 0.0}).train()
+
+    def loss(raw: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        return networks.heads.row_losses(raw, targets, columns)
+
+    gradients = unit_gradients(network, loss, shapes=inputs.shapes, columns=("y",))
+    assert isinstance(gradients, FunctionalGradients)
+    blocks = {"table": torch.rand(5, *inputs.shapes["table"])}
+    columns = {"y": torch.tensor([0.0, 1.0, 1.0, float("nan"), 0.0])}
+    found = gradients(blocks, columns, torch.ones(5))
+    for row in range(5):
+        alone = slice(row, row + 1)
+        total = loss(network({"table": blocks["table"][alone]}), {"y": columns["y"][alone]}).sum()
+        parts = torch.autograd.grad(total, trainable(network))
+        for whole, part in zip(found, parts, strict=True):
+            torch.testing.assert_close(whole[row], part, rtol=1e-4, atol=1e-6)
 
 
 def test_weights_of_rows_scale_their_gradients() -> None:

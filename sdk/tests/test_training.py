@@ -139,6 +139,12 @@ def test_progress_counts_steps() -> None:
     assert seen == [("training", step, 6) for step in range(1, 7)]
 
 
+def test_small_data_are_repeated_until_there_are_enough_steps() -> None:
+    facts = trained(TrainOptions(epochs=2, batch_size=50, least_steps=10)).facts
+    assert (facts["epochs"], facts["steps"]) == (4, 12)
+    assert trained(TrainOptions(epochs=2, batch_size=50, least_steps=6)).facts["steps"] == 6
+
+
 def test_clip_limits_the_step() -> None:
     options = TrainOptions(
         epochs=1,
@@ -156,17 +162,45 @@ def test_clip_limits_the_step() -> None:
     assert torch.linalg.vector_norm(after - before) == pytest.approx(1e-3, rel=1e-2)
 
 
+class Flat(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(WIDTH, 1)
+        nn.init.ones_(self.body.weight)
+        nn.init.ones_(self.body.bias)
+
+    def forward(self, blocks: Mapping[str, Tensor]) -> Tensor:
+        return self.body(blocks["x"])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("units", [None, np.repeat(np.arange(40), 3)])
+def test_ridge_is_a_prior_on_the_mean_loss(optimizer: str, units: np.ndarray | None) -> None:
+    # The mean loss pulls each weight by 1 and the prior by ridge / rows * w: they meet at w = 4.
+    def pulling(raw: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        return (raw[:, 0] - columns["y"]) * columns["pull"]
+
+    rows = ROWS if units is None else 40
+    options = TrainOptions(
+        epochs=400,
+        steps=400,
+        batch_size=ROWS,
+        optimizer=optimizer,
+        momentum=0.0,
+        learning_rate=0.05 if optimizer == "adam" else 2.0,
+        ridge=rows / 4,
+    )
+    blocks = {"x": np.ones((ROWS, WIDTH), dtype=np.float32)}
+    columns = {"y": np.arange(ROWS) % 2.0, "pull": np.full(ROWS, -1.0)}
+    more: dict[str, Any] = {}
+    if units is not None:  # so much budget and room that noise and clipping hardly count
+        more = {"units": units, "epsilon": 1e6, "max_grad_norm": 10.0, "unsafe_noise_seed": 1}
+    result = trained(options, network=Flat(), data=(blocks, columns), loss=pulling, **more)
+    found = result.network.body.weight.detach().numpy()
+    np.testing.assert_allclose(found, 4.0, atol=0.2 if units is None else 1.0)
+
+
 def test_weight_decay_spares_biases() -> None:
-    class Flat(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = nn.Linear(WIDTH, 1)
-            nn.init.ones_(self.body.weight)
-            nn.init.ones_(self.body.bias)
-
-        def forward(self, blocks: Mapping[str, Tensor]) -> Tensor:
-            return self.body(blocks["x"])
-
     options = TrainOptions(epochs=1, batch_size=ROWS, schedule="constant", weight_decay=0.5)
     blocks, columns = data()
     nothing: dict[str, Any] = {"loss": lambda raw, columns: 0.0 * raw[:, 0]}
@@ -357,6 +391,9 @@ def test_auto_picks_what_is_there() -> None:
         {"momentum": 1.5},
         {"average": -0.1},
         {"average": 0.5, "ema": 0.9},
+        {"ridge": 1.0, "weight_decay": 0.1},
+        {"ridge": -1.0},
+        {"least_steps": 0},
         {"weight_decay": -1.0},
         {"optimizer": "lion"},
         {"schedule": "step"},
@@ -514,6 +551,7 @@ def test_losses_of_rows_reach_neither_facts_nor_progress() -> None:
         "warmup",
         "average",
         "ema",
+        "ridge",
     }
 
 

@@ -9,6 +9,8 @@ import pickle
 import shutil
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -493,6 +495,16 @@ def test_verify_says_what_was_found(bundle):
     assert found.files == (MANIFEST, *CONTENT)
     assert (found.signature, found.signed_by, found.trusted) == ("absent", None, False)
     assert found.trained_at == AT
+
+
+def test_the_rooms_of_trust_start_without_heavy_packages():
+    heavy = ["torch", "pandas", "sklearn", "scipy", "pyarrow", "cryptography", "safetensors"]
+    program = (
+        "import sys, verticals.bundle, verticals.evidence, verticals.ledger\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert found.stdout == b"[]\n"
 
 
 def test_nothing_in_the_package_unpickles_or_evaluates():

@@ -173,6 +173,7 @@ def test_each_class_of_a_target_is_an_output():
     [
         ({"score": np.full(9, 1.5)}, "9 scores that are no probability"),
         ({"score": np.full(9, np.nan)}, "9 scores that are no probability"),
+        ({"score": np.full(9, "x", object)}, "lacks numbers in column 'score' of scores"),
         ({"attr:sex": np.full(9, "x", object)}, "group that is not declared at row 0"),
     ],
 )
@@ -526,8 +527,9 @@ def test_blocks_hidden_for_different_reasons_do_not_give_each_other_away():
         [(1, 1, 1, 1), (2, 40, 6, 40), (12, 12, 12, 12)],
         # c stands in for the few positive of a; the few tp of a and b need no third group.
         [(4, 20, 4, 20), (9, 40, 30, 40), (11, 11, 11, 11)],
-        # d stands in for the few selected of a, c for nothing.
-        [(1, 2, 30, 60), (2, 40, 3, 40), (20, 20, 20, 20), (12, 12, 12, 12)],
+        # The same with the few selected in place of the few positive.
+        [(1, 1, 1, 1), (2, 6, 40, 40), (12, 12, 12, 12)],
+        [(4, 4, 20, 20), (9, 40, 30, 40), (11, 11, 11, 11)],
     ],
 )
 def test_an_outer_block_takes_its_inner_ones_with_it(sites):

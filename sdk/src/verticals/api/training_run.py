@@ -299,6 +299,7 @@ def _write_ledger(path: Path, solution: str, digest: str, contents: BundleConten
     from verticals.ledger import append
 
     privacy = contents.privacy or {}
+    seeded = privacy.get("unsafe_noise_seed") is not None  # then no epsilon holds
     append(
         path,
         "training",
@@ -307,7 +308,7 @@ def _write_ledger(path: Path, solution: str, digest: str, contents: BundleConten
             "bundle": digest,
             "contract": contents.contract.name,
             "data_fingerprint": contents.split["fingerprint"],
-            "epsilon": privacy.get("epsilon"),
+            "epsilon": None if seeded else privacy.get("epsilon"),
             "delta": privacy.get("delta"),
         },
     )

@@ -133,9 +133,9 @@ def _parquet_source(path: Path) -> Source:
     from pyarrow import parquet
 
     def batches() -> Iterator[pa.RecordBatch]:
-        # Arrow's threads and its read-ahead hold on to all that was read, however long the file.
+        # Arrow's read-ahead holds on to all that was read, so that memory grows with the file.
         with _readable(path), parquet.ParquetFile(path, pre_buffer=False) as file:
-            yield from file.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
+            yield from file.iter_batches(batch_size=BATCH_ROWS)
 
     with parquet.ParquetFile(path) as file:
         names, notes = column_names(file.schema_arrow.names, str(path))
@@ -173,8 +173,7 @@ def _ipc_reader(stream: Any) -> Any:
 
 def _frame_to_arrow(frame: Any) -> pa.Table:
     try:
-        # pandas adds its index as further columns at the end
-        return frame.to_arrow().select(list(range(len(frame.columns))))
+        return frame.to_arrow()  # pandas adds its index at the end, which the names leave out
     except Exception:  # each dataframe library has its own errors, some of which show values
         bad = [repr(name) for name in frame.columns if not _converts(frame, name)]
     raise DataError(

@@ -19,6 +19,7 @@ from verticals.evidence.cells import (
     Facts,
     Key,
     counted_outputs,
+    need,
     to_tables,
 )
 from verticals.evidence.model import EvidenceInfo, OutputInfo
@@ -45,12 +46,13 @@ def to_counts(
     probability, or a label beyond the values of its target.
     """
     info = evidence.info
-    scores = evidence.tables.get("scores")
-    if info.form != "rows" or scores is None:
+    if info.form != "rows" or "scores" not in evidence.tables:
         raise EvidenceError(f"evidence of {info.part!r} has no scores of rows, so nothing to count")
+    names = [item.name for item in counted_outputs(info)]
+    scores = need(evidence, "scores", numbers=("unit", *names))
     tables = to_tables(_count(scores, info))
     tables.update({name: evidence.tables[name] for name in CARRIED if name in evidence.tables})
-    most = int(np.bincount(scores["unit"]).max(initial=1))
+    most = int(np.unique(scores["unit"], return_counts=True)[1].max(initial=1))
     stated = replace(info, form="counts", fingerprint="", unit_rows=most)
     raw = Counts(info=stated, tables=tables)
     if noise_epsilon is not None:

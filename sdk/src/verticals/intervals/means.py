@@ -11,10 +11,8 @@ import math
 import numpy as np
 
 from verticals.intervals.base import Interval, t_value, unmeasurable
+from verticals.metrics import calibration_slope_intercept
 from verticals.table import Array
-
-LARGEST_SCORE = 1 - 1e-7  # probabilities are clipped to 1e-7 … here before a log-odds is taken
-NEWTON_STEPS = 50
 
 
 def mean(values: Array, *, units: Array | None = None, level: float = 0.95) -> Interval:
@@ -66,9 +64,20 @@ def calibration_slope(
 ) -> Interval:
     """Compute the slope of outcome on log-odds of the score; 1 is right, below 1 overconfident.
 
-    Logistic regression with slope and intercept (Cox 1958), sandwich variance (Huber, White).
+    Logistic regression with slope and intercept (Cox 1958; the estimate is that of
+    `verticals.metrics.calibration_slope_intercept`), sandwich variance (Huber, White).
     """
-    return _logistic(scores, labels, units, level, free_slope=True)
+    method = "logistic regression, sandwich" + (" by unit" if units is not None else "")
+    outcome = np.asarray(labels, dtype=float)
+    slope, intercept = calibration_slope_intercept(outcome, scores)
+    if not math.isfinite(slope):
+        return unmeasurable(method, n=outcome.size)
+    odds = _log_odds(scores)
+    chance = _logistic(intercept + slope * odds)
+    design = np.stack([np.ones(odds.size), odds], axis=1)  # (rows, 2)
+    information = (design * (chance * (1 - chance))[:, None]).T @ design
+    influence = (design * (outcome - chance)[:, None]) @ np.linalg.inv(information)  # (rows, 2)
+    return _around(slope, influence[:, 1], units, level, method)
 
 
 def calibration_intercept(
@@ -76,9 +85,24 @@ def calibration_intercept(
 ) -> Interval:
     """Compute calibration in the large: the log-odds to add at slope 1; 0 is right.
 
-    Above 0 the score is too low on average (Van Calster et al., BMC Medicine 17, 2019).
+    Above 0 the score is too low on average (Van Calster et al., BMC Medicine 17, 2019). Sandwich
+    variance. There is no estimate where all outcomes agree.
     """
-    return _logistic(scores, labels, units, level, free_slope=False)
+    method = "logistic regression at slope 1, sandwich" + (" by unit" if units is not None else "")
+    outcome = np.asarray(labels, dtype=float)
+    if outcome.size == 0 or outcome.min() == outcome.max():
+        return unmeasurable(method, n=outcome.size)
+    odds = _log_odds(scores)
+    low, high = -100.0, 100.0  # beyond what the log-odds of a double can differ by
+    for _ in range(100):
+        middle = (low + high) / 2
+        if _logistic(middle + odds).sum() < outcome.sum():
+            low = middle
+        else:
+            high = middle
+    chance = _logistic(high + odds)
+    influence = (outcome - chance) / float((chance * (1 - chance)).sum())
+    return _around(high, influence, units, level, method)
 
 
 def weighted_kappa(
@@ -119,50 +143,28 @@ def weighted_kappa(
     )
 
 
-def _logistic(
-    scores: Array, labels: Array, units: Array | None, level: float, *, free_slope: bool
+def _around(
+    estimate: float, influence: Array, units: Array | None, level: float, method: str
 ) -> Interval:
-    method = "logistic regression, sandwich" + (" by unit" if units is not None else "")
-    clipped = np.clip(np.asarray(scores, dtype=float), 1 - LARGEST_SCORE, LARGEST_SCORE)
-    logit = np.log(clipped / (1 - clipped))
-    outcome = np.asarray(labels, dtype=float)
-    lines = [np.ones(logit.size), logit] if free_slope else [np.ones(logit.size)]
-    design = np.stack(lines, axis=1)  # (rows, 1 or 2)
-    fitted = _newton(design, outcome, np.zeros(logit.size) if free_slope else logit)
-    if fitted is None:
-        return unmeasurable(method, n=outcome.size)
-    coefficients, bread, residual = fitted
-    influence = (design * residual[:, None]) @ bread  # (rows, 1 or 2)
-    error, count = standard_error(influence[:, -1], units)
-    estimate = float(coefficients[-1])
-    if not error > 0:
-        return unmeasurable(method, n=outcome.size, estimate=estimate)
+    """Return estimate ± t standard errors, from influence values that sum to zero."""
+    error, count = standard_error(influence, units)
+    if not error > 0 or not math.isfinite(error):
+        return unmeasurable(method, n=influence.size, estimate=estimate)
     half = t_value(level, count - 1) * error
     return Interval(
         estimate=estimate,
         lower=estimate - half,
         upper=estimate + half,
-        n=outcome.size,
+        n=influence.size,
         method=method,
     )
 
 
-def _newton(design: Array, outcome: Array, offset: Array) -> tuple[Array, Array, Array] | None:
-    """Return coefficients, inverse information and residuals, or None if there is no maximum.
+def _log_odds(scores: Array) -> Array:
+    smallest = float(np.finfo(np.float64).eps)
+    inside = np.clip(np.asarray(scores, dtype=float), smallest, 1 - smallest)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
 
-    There is none for a single class or perfect separation, nor a slope for a constant score.
-    """
-    coefficients = np.zeros(design.shape[1])
-    for _ in range(NEWTON_STEPS):
-        # 30 log-odds differ from certainty by less than a rounding error can show.
-        chance = 1 / (1 + np.exp(-np.clip(offset + design @ coefficients, -30, 30)))
-        weight = chance * (1 - chance)
-        information = (design * weight[:, None]).T @ design
-        if not np.all(np.isfinite(information)) or np.linalg.cond(information) > 1e12:
-            return None
-        bread = np.linalg.inv(information)
-        step = bread @ (design.T @ (outcome - chance))
-        coefficients = coefficients + step
-        if np.abs(step).max() < 1e-10:
-            return coefficients, bread, outcome - chance
-    return None
+
+def _logistic(odds: Array) -> Array:
+    return np.asarray(np.exp(-np.logaddexp(0, -odds)))

@@ -59,10 +59,10 @@ class Entropy:
     def gaussian(self, count: int, *, device: torch.device | None = None) -> torch.Tensor:
         """Return `count` independent standard Gaussians in float64, made on `device`.
 
-        Each is half the sum of four independent Gaussians (two Box-Muller pairs of its own), so
-        that no one can enumerate which inputs give a value that was seen: the attacks on a single
-        floating-point Gaussian need 2**53 tries, this one 2**159 (Holohan and Braghin 2021,
-        arXiv:2107.10138, section 5.1).
+        Each is the scaled sum of two Gaussians, made of four uniform words of its own, so that no
+        one can enumerate which words give a value that was seen: that takes 2**53 tries for two
+        words of 53 bits, and 2**159 for four (Holohan and Braghin 2021, arXiv:2107.10138,
+        section 5.1).
         """
         where = device if device is not None and device.type == "cuda" else torch.device("cpu")
         noise = torch.empty(count, dtype=torch.float64, device=where)
@@ -71,7 +71,7 @@ class Entropy:
             part = noise[start : start + _CHUNK[where.type]]
             buffer = stream.take(8 * _WORDS * len(part))
             words = torch.frombuffer(buffer, dtype=torch.int64).to(where)
-            torch.mul(_four_gaussians(words.view(_WORDS, -1)), 0.5, out=part)
+            torch.mul(_two_gaussians(words.view(_WORDS, -1)), math.sqrt(0.5), out=part)
         return noise
 
     def _key(self) -> bytes:
@@ -98,14 +98,14 @@ class _KeyStream:
         return buffer
 
 
-def _four_gaussians(words: torch.Tensor) -> torch.Tensor:
-    """Return sums of four standard Gaussians (count,) from uniform words (4, count).
+def _two_gaussians(words: torch.Tensor) -> torch.Tensor:
+    """Return sums of two standard Gaussians (count,) from uniform words (4, count).
 
-    Box-Muller: r = sqrt(-2 ln u), then r cos(a) and r sin(a) are independent Gaussians. The
-    uniform u = (k + 1/2) / 2**63 keeps its relative precision near zero, so the tail reaches
-    9.4 standard deviations.
+    Box-Muller: r cos(a) is a Gaussian if r = sqrt(-2 ln u) and a is a uniform angle. The uniform
+    u = (k + 1/2) / 2**63 keeps its relative precision near zero, so the tail reaches 9.4 standard
+    deviations.
     """
     uniform = (words[:2] & _MASK_63).double().add_(0.5).mul_(2.0**-63)  # (2, count), in (0, 1]
     radius = uniform.log_().mul_(-2.0).sqrt_()
     angle = words[2:].double().mul_(math.pi * 2.0**-63)  # (2, count), in [-pi, pi]
-    return (radius * (angle.cos() + angle.sin())).sum(0)
+    return angle.cos_().mul_(radius).sum(0)

@@ -159,14 +159,14 @@ def _not_covered(plan: PrivacyPlan) -> tuple[str, ...]:
         "initial or external weights are taken as public, as made without these data.",
         "Not covered: the choice of options, or among several models, by results on these data. "
         "Every training spends its own epsilon, and the sum counts.",
-        "Not covered: calibration and test parts, whatever was fitted or measured on them, and "
-        "evidence folders.",
+        "Not covered, unless it is said below: calibration and test parts, whatever was fitted or "
+        "measured on them, and evidence folders.",
         f"Not covered: what is true of many persons at once. A model may still reveal much about a "
         f"person through others who are alike; it would have done so without that person's {noun}.",
         *rows,
         "Not covered: the proof is about real numbers, while the sums are made in floating point "
-        "(noise is added in 64 bits, as a sum of four Gaussians, against the known attacks); time "
-        "and memory that training took may depend on the data.",
+        "(noise is added in 64 bits, each number a sum of Gaussians, against the known attacks); "
+        "time and memory that training took may depend on the data.",
     )
 
 

@@ -78,7 +78,7 @@ def train_network(
             validation[0], _needed(validation[1], targets), device=where, part="validation"
         )
     network.to(where).train()
-    optimizer = _optimizer(network, options)
+    optimizer = _optimizer(network, options, examples.rows if plan is None else plan.units)
     loss = loss or _loss_of(targets)
     update: Update
     if plan is None:
@@ -170,15 +170,18 @@ def _loss_of(targets: Sequence[Target]) -> Loss:
     return loss
 
 
-def _optimizer(network: nn.Module, options: TrainOptions) -> Optimizer:
+def _optimizer(network: nn.Module, options: TrainOptions, units: int) -> Optimizer:
     weights = trainable(network)
+    decay = options.weight_decay or options.ridge / units
     groups = [
-        {"params": [p for p in weights if p.ndim >= 2], "weight_decay": options.weight_decay},
+        {"params": [p for p in weights if p.ndim >= 2], "weight_decay": decay},
         {"params": [p for p in weights if p.ndim < 2], "weight_decay": 0.0},  # biases, scales
     ]
     groups = [group for group in groups if group["params"]]
     if options.optimizer == "adam":
-        return torch.optim.AdamW(groups, lr=options.learning_rate)
+        # Adam adds the decay to the gradient, as a prior does; AdamW keeps them apart.
+        kind = torch.optim.Adam if options.ridge else torch.optim.AdamW
+        return kind(groups, lr=options.learning_rate)
     return torch.optim.SGD(groups, lr=options.learning_rate, momentum=options.momentum)
 
 

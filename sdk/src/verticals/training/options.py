@@ -15,7 +15,7 @@ _CHOICES = {
     "schedule": ("constant", "cosine"),
     "precision": ("auto", "float32"),
 }
-_COUNTS = ("epochs", "steps", "batch_size", "max_rows_per_unit")
+_COUNTS = ("epochs", "least_steps", "steps", "batch_size", "max_rows_per_unit")
 _COUNTS_OR_NONE = ("patience", "batch_rows")
 _SHARES = ("momentum", "warmup", "ema", "average")  # from 0 to 1
 
@@ -28,8 +28,9 @@ _PRIVATE = {"batch_size": 8192, "learning_rate": 0.1, "average": 0.5}
 class TrainOptions:
     """Say how to train a network.
 
-    Without privacy: `epochs` over the rows in batches of `batch_size`; `clip` limits the length of
-    the gradient; training stops after `patience` epochs without a better validation loss.
+    Without privacy: `epochs` over the rows in batches of `batch_size`, and more where these make
+    fewer than `least_steps` steps; `clip` limits the length of the gradient; training stops after
+    `patience` epochs without a better validation loss.
     Under privacy: `steps`, each on a sample of `batch_size` units in expectation (all units where
     there are no more); of a person, at most `max_rows_per_unit` rows are used; `batch_rows` limits
     the rows in memory at once, and by default follows from the number of weights.
@@ -37,13 +38,17 @@ class TrainOptions:
     `schedule` "cosine" lets the learning rate fall to zero over all steps, after a linear rise
     over the first `warmup` share of them. What is returned is the average of the weights over the
     last `average` share of the steps, or their exponential average with decay `ema`, where one of
-    them is not 0. `weight_decay` spares biases. `precision` "auto" is bfloat16 on CUDA without
+    them is not 0. `ridge` is the precision of a Gaussian prior on all weights but biases: it adds
+    ridge / rows * sum(w**2) / 2 to the mean loss (rows: units under privacy, where it is free, as
+    it reads weights only). `weight_decay` lets them decay apart from the loss, as in AdamW; only
+    one of the two may be set. `precision` "auto" is bfloat16 on CUDA without
     privacy and float32 elsewhere.
 
     Raises `TrainingError` for a value that is out of range.
     """
 
     epochs: int = 30
+    least_steps: int = 1
     steps: int = 250
     batch_size: int = 256
     max_rows_per_unit: int = 64
@@ -51,6 +56,7 @@ class TrainOptions:
     learning_rate: float = 1e-2
     momentum: float = 0.9  # sgd only
     weight_decay: float = 0.0
+    ridge: float = 0.0
     schedule: str = "cosine"
     warmup: float = 0.0
     average: float = 0.0
@@ -73,7 +79,7 @@ class TrainOptions:
         for name in _SHARES:
             if not (_is_number(getattr(self, name)) and 0 <= getattr(self, name) <= 1):
                 self._refuse(name, "a number from 0 to 1")
-        for name in ("weight_decay", "checkpoint_seconds"):
+        for name in ("weight_decay", "ridge", "checkpoint_seconds"):
             if not (_is_number(getattr(self, name)) and getattr(self, name) >= 0):
                 self._refuse(name, "0 or more")
         for name in ("learning_rate", "clip"):
@@ -82,6 +88,8 @@ class TrainOptions:
                 self._refuse(name, "a positive number")
         if self.average and self.ema:
             self._refuse("ema", f"0, as the option average is {self.average}")
+        if self.ridge and self.weight_decay:
+            self._refuse("weight_decay", f"0, as the option ridge is {self.ridge}")
 
     def _refuse(self, name: str, expected: str) -> None:
         value: Any = getattr(self, name)

@@ -45,7 +45,8 @@ class PlainUpdate:
         self._validation = validation
         self._order: tuple[int, list[Array]] = (-1, [])
         self.steps_per_epoch = math.ceil(examples.rows / options.batch_size)
-        self.steps = options.epochs * self.steps_per_epoch
+        self.epochs = max(options.epochs, math.ceil(options.least_steps / self.steps_per_epoch))
+        self.steps = self.epochs * self.steps_per_epoch
         self.spent: list[tuple[float, float, int]] = []  # nothing: there is no privacy to spend
         self.rows_left_out = 0
 
@@ -61,7 +62,7 @@ class PlainUpdate:
         value = float(mean.detach())
         if not math.isfinite(value):
             raise TrainingError(
-                f"the training loss is {value} in epoch {epoch + 1} of {self._options.epochs}",
+                f"the training loss is {value} in epoch {epoch + 1} of {self.epochs}",
                 hint=f"use a smaller learning rate than {self._options.learning_rate:g}, or clip "
                 "gradients (option clip=1)",
             )

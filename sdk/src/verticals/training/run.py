@@ -145,8 +145,9 @@ class Run:
         state, patience = self._state, self._options.patience
         if not math.isfinite(measured):
             epoch = len(state.history) + 1
+            epochs = self._update.steps // self._update.steps_per_epoch
             raise TrainingError(
-                f"the validation loss is {measured} in epoch {epoch} of {self._options.epochs}",
+                f"the validation loss is {measured} in epoch {epoch} of {epochs}",
                 hint=f"use a smaller learning rate than {self._options.learning_rate:g}",
             )
         if patience is None:
@@ -213,9 +214,10 @@ class Run:
         state, options = self._state, self._options
         facts: dict[str, Any] = {"device": self._device.type, "steps": state.step}
         names = ["batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "warmup"]
-        facts |= {name: getattr(options, name) for name in (*names, "average", "ema")}
+        facts |= {name: getattr(options, name) for name in (*names, "ridge", "average", "ema")}
         if self._update.steps_per_epoch:
-            facts |= {name: getattr(options, name) for name in ("epochs", "clip", "patience")}
+            facts |= {name: getattr(options, name) for name in ("clip", "patience")}
+            facts["epochs"] = len(state.history)
             facts["history"] = {
                 "epoch": list(range(1, len(state.history) + 1)),
                 "train_loss": [entry[0] for entry in state.history],
