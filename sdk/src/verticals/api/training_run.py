@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from verticals.api.budget import divide_budget, what_files_show
 from verticals.api.evidence_run import measure
 from verticals.api.vertical import (
@@ -26,10 +28,10 @@ from verticals.contract import (
     unreviewed,
     validate_contract,
 )
-from verticals.data import Shares, fingerprint, read_table, split
+from verticals.data import Shares, fingerprint, read_table, split_notes, split_rows
 from verticals.errors import CallError, DataError, PrivacyError
 from verticals.plugin import Setup
-from verticals.table import Table, concatenate
+from verticals.table import Table
 
 Progress = Callable[[str, int, int], None]
 
@@ -95,7 +97,7 @@ def train(
     derived = vertical.derive(table)
     demo_shares = getattr(vertical.solution, "demo_shares", {}) if contract is None else {}
     share = shares or Shares(**demo_shares)
-    parts = _parts(derived, full, seed, share, private=epsilon is not None)
+    parts, shared = _parts(derived, full, seed, share, private=epsilon is not None)
     checkpoint = _checkpoint_folder(Path(out), resume=resume)
     budget = divide_budget(epsilon, full, vertical)
     setup = Setup(
@@ -165,7 +167,7 @@ def train(
         evidence_digest=digest,
         rows=rows,
         privacy=privacy,
-        notes=notes,
+        notes=(*notes, *shared),
     )
 
 
@@ -255,13 +257,23 @@ def _check_reviewed(contract: DataContract) -> None:
 
 def _parts(
     table: Table, contract: DataContract, seed: int, shares: Shares, *, private: bool
-) -> dict[str, Table]:
-    """Split the rows; private training also trains on the validation part, which nothing reads."""
-    parts = split(table, contract, seed=seed, shares=shares, independent=private)
+) -> tuple[dict[str, Table], tuple[str, ...]]:
+    """Return the parts, and what a person should know of the split.
+
+    Private training also trains on the validation part, which nothing else would read.
+    """
+    rows = split_rows(table, contract, seed=seed, shares=shares, independent=private)
     if private:
-        parts["train"] = concatenate([parts["train"], parts["validate"]])
-        parts["validate"] = parts["validate"].take(slice(0, 0))
-    return parts
+        rows["train"] = np.sort(np.concatenate([rows["train"], rows["validate"]]))
+        rows["validate"] = rows["validate"][:0]
+    for name in ("train", "test"):
+        if len(rows[name]) == 0 and getattr(shares, name):
+            raise DataError(
+                f"the part {name!r} has 0 of {table.rows} rows, expected some",
+                hint="give more rows, or another --seed or --shares",
+            )
+    notes = tuple(note.message for note in split_notes(table, contract, rows))
+    return {name: table.take(index) for name, index in rows.items()}, notes
 
 
 def _split_kind(contract: DataContract) -> str:

@@ -178,7 +178,7 @@ def _unit_names(table: Table, contract: DataContract) -> list[str]:
 
 def _drawn(names: list[str], seed: int, wanted: Array) -> Array:
     """Return the part of each row by a hash of the seed and its unit's name."""
-    salt = hashlib.blake2b(b"verticals split", salt=seed.to_bytes(16, "big")).digest()
+    salt = hashlib.blake2b(f"verticals split {seed}".encode()).digest()
 
     def draw(name: str) -> float:
         digest = hashlib.blake2b(name.encode("utf-8"), key=salt, digest_size=8).digest()
