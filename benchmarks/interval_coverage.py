@@ -1,6 +1,6 @@
 """Measure how often intervals hold the truth: ours, their alternatives, and fairlearn's.
 
-    python benchmarks/interval_coverage.py [--draws 4000] [--peer-draws 60] [--seed 0]
+    python benchmarks/interval_coverage.py [--draws 4000] [--peer-draws 20] [--seed 0]
 
 Three tables. The gap between groups: the share of samples in which the interval of max − min
 (and of min / max) holds the true value, over group sizes from 30, rates from .02 to .98, and two,
@@ -213,7 +213,7 @@ def areas(draws: int, seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=4000)
-    parser.add_argument("--peer-draws", type=int, default=60)
+    parser.add_argument("--peer-draws", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     gaps(given.draws, given.seed)

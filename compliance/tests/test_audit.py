@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
+from verticals import metrics
 from verticals.contract.model import DataContract, Field, Target
 from verticals.errors import AuditError, EvidenceError
 from verticals.evidence import RECOMPUTED, AttributeInfo, OutputInfo
@@ -25,6 +26,7 @@ from verticals_compliance.audit import (
 from verticals_compliance.details import describe, read_details, write_details
 from verticals_compliance.findings import exit_code
 from verticals_compliance.policy import default_policy, parse_policy
+from verticals_compliance.schema import violations
 
 EVERYTHING = ("auditor", "policy", "bundle", "evidence", "performance", "fairness", "privacy")
 
@@ -79,6 +81,36 @@ def test_the_schema_itself_is_valid_and_allows_nothing_unnamed() -> None:
         item["additionalProperties"] is False and set(item["required"]) == set(item["properties"])
         for item in found
     )
+
+
+def test_our_reading_of_the_schema_is_that_of_jsonschema(credit) -> None:
+    """Every value of a record in turn is replaced by wrong ones; both validators must agree."""
+    case = credit()
+    record = audit(case.evidence, case.bundle, default_policy()).to_json()
+    record["fairness"], record["findings"] = record["fairness"][:1], record["findings"][:1]
+    official = jsonschema.Draft202012Validator(record_schema())
+    assert list(violations(record, record_schema())) == []
+    seen = 0
+    for place, key in _places(record):
+        kept = place[key]
+        for wrong in (None, "x", -1, 2.5, True, [], {}, [1], {"extra": 1}):
+            place[key] = wrong
+            ours = next(violations(record, record_schema()), None) is None
+            assert ours == official.is_valid(record), (key, wrong)
+            seen += not ours
+        place[key] = kept
+        if isinstance(place, dict):
+            del place[key]
+            assert any(f"lacks the field {key!r}" in v for v in violations(record, record_schema()))
+            place[key] = kept
+    assert seen > 300
+
+
+def _places(part):
+    for key in list(part) if isinstance(part, dict) else range(len(part)):
+        yield part, key
+        if isinstance(part[key], dict | list):
+            yield from _places(part[key])
 
 
 def test_the_same_evidence_gives_the_same_bytes(credit, tmp_path) -> None:
@@ -160,6 +192,29 @@ def test_estimates_agree_with_sklearn(credit) -> None:
     assert found["accuracy"].n == scores.rows
     assert all(row.lower < row.estimate < row.upper for row in found.values())
     assert all(row.method for row in found.values())
+
+
+def test_estimates_are_those_of_the_metrics(credit) -> None:
+    case = credit()
+    scores = case.evidence.tables["scores"]
+    label, score, decision = (scores[k] for k in ("target:default", "score", "decision"))
+    found = _metrics(audit(case.evidence, case.bundle, default_policy()))
+    expected = {
+        "roc_auc": metrics.roc_auc(label, score),
+        "gini": metrics.gini(label, score),
+        "ks": metrics.ks_statistic(label, score),
+        "average_precision": metrics.average_precision(label, score),
+        "brier": metrics.brier(label, score),
+        "log_loss": metrics.log_loss(label, score),
+        "calibration_slope": metrics.calibration_slope_intercept(label, score)[0],
+        "accuracy": metrics.accuracy(label, decision),
+        "decision_rate": metrics.selection_rate(decision),
+        "sensitivity": metrics.true_positive_rate(label, decision),
+        "specificity": 1 - metrics.false_positive_rate(label, decision),
+        "precision": metrics.positive_predictive_value(label, decision),
+    }
+    assert {name: found[name].estimate for name in expected} == pytest.approx(expected)
+    assert set(found) - set(expected) == {"calibration_intercept"}
 
 
 def test_rows_without_an_outcome_count_for_decisions_only(credit) -> None:

@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from verticals.errors import AuditError, BundleError, EvidenceError
+from verticals.ledger import read
 from verticals.plugin import AuditCheckInfo, SolutionInfo
 from verticals.registry import Found, Registry
+from verticals.strictjson import sha256
 from verticals_compliance import commands
 from verticals_compliance.audit import record_schema
 from verticals_compliance.commands import audit, verify_audit
@@ -68,6 +70,19 @@ def test_json_is_the_record(credit, tmp_path) -> None:
     record = json.loads(text)
     jsonschema.validate(record, record_schema())
     assert record == json.loads((tmp_path / "audit" / "audit.json").read_text())
+
+
+def test_an_audit_may_be_entered_in_a_ledger(credit, tmp_path) -> None:
+    case = credit()
+    ledger = tmp_path / "ledger.jsonl"
+    for _ in range(2):
+        _run(audit, case.bundle_path, "--out", tmp_path / "a", "--ledger", ledger)
+    first, second = read(ledger)
+    assert first.kind == "audit"
+    assert first.entry == second.entry
+    assert first.entry["bundle"] == case.bundle.digest
+    assert first.entry["record"] == sha256((tmp_path / "a" / "audit.json").read_bytes())
+    assert sum(first.entry["findings"].values()) == 13
 
 
 def test_evidence_and_policy_may_stand_elsewhere(credit, tmp_path, policy) -> None:

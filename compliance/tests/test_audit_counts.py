@@ -114,7 +114,7 @@ def test_noisy_intervals_hold_the_rate_without_noise(credit) -> None:
     exact = audit(truth.evidence, truth.bundle, default_policy()).fairness
     held, seen = 0, 0
     for draw in range(5):
-        case = credit(name=f"draw{draw}", counts={"noise_epsilon": 100.0})
+        case = credit(name=f"draw{draw}", counts={"noise_epsilon": 3.0})
         for first, second in zip(
             exact, audit(case.evidence, case.bundle, default_policy()).fairness, strict=True
         ):
@@ -123,7 +123,7 @@ def test_noisy_intervals_hold_the_rate_without_noise(credit) -> None:
             seen += 1
             held += second.disparity.lower <= first.disparity.estimate <= second.disparity.upper
     assert seen > 60
-    assert held >= 0.97 * seen
+    assert held >= 0.95 * seen
 
 
 def test_persons_with_several_rows_widen_counts(credit) -> None:

@@ -62,6 +62,14 @@ def test_evidence_may_stand_elsewhere(audited, tmp_path) -> None:
     assert verify_audit(folder, case.bundle_path, tmp_path / "moved").differences == ()
 
 
+OTHER = {
+    "pass": "fail",
+    "fail": "pass",
+    "inconclusive": "pass",
+    "gap": "no-material-gap",
+    "no-material-gap": "gap",
+    "insufficient-evidence": "no-material-gap",
+}
 FORGED = (
     ("performance", 0, "estimate"),
     ("performance", 3, "upper"),
@@ -90,9 +98,12 @@ def test_every_value_that_is_changed_is_found_and_no_other(audited) -> None:
             for key in path[:-1]:
                 place = place[key]
             value = place[path[-1]]
-            place[path[-1]] = (
-                "forged" if isinstance(value, str) else value + (value if value else 1) * 1e-6
-            )
+            if isinstance(value, float):
+                place[path[-1]] = value * (1 - 1e-6) if value else 1e-6
+            elif isinstance(value, int):
+                place[path[-1]] = value + 1
+            else:
+                place[path[-1]] = OTHER.get(value, "forged")
 
     _rewrite(folder, change)
     found = verify_audit(folder, case.bundle_path).differences
@@ -168,6 +179,36 @@ def test_another_bundle_or_other_evidence_is_refused(audited, credit, tmp_path) 
     write_evidence(tmp_path / "forged", evidence.info, tables)
     with pytest.raises(AuditError, match="the audit is of evidence"):
         verify_audit(folder, case.bundle_path, tmp_path / "forged")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("policy", None),
+        ("policy", {"name": "p"}),
+        ("policy", {"rules": [{"idd": 1}]}),
+        ("checks", [{"name": "x"}]),
+        ("checks", 3),
+    ],
+)
+def test_details_that_nobody_wrote_are_an_error_and_no_traceback(audited, key, value) -> None:
+    case, folder = audited()
+    details = json.loads((folder / "details.json").read_text())
+    details[key] = value
+    (folder / "details.json").write_text(json.dumps(details))
+    with pytest.raises(AuditError, match=r"details\.json holds no"):
+        verify_audit(folder, case.bundle_path)
+
+
+def test_a_record_with_a_text_for_a_number_is_an_error_and_no_traceback(audited) -> None:
+    case, folder = audited()
+
+    def change(record):
+        record["fairness"][0]["groups"][0]["estimate"] = "0.5"
+
+    _rewrite(folder, change)
+    with pytest.raises(AuditError, match="/fairness/0/groups/0/estimate is str"):
+        verify_audit(folder, case.bundle_path)
 
 
 def test_another_version_and_a_later_signature_are_notes(audited) -> None:

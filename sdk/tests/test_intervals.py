@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,9 +13,16 @@ from scipy import stats
 
 from verticals import intervals
 from verticals.intervals import simultaneous_z
-from verticals.intervals.disparity import difference_bounds, ratio_bounds
+from verticals.intervals.disparity import _pair_ratios, difference_bounds, ratio_bounds
 
 counts = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@pytest.mark.parametrize("name", ["base", "rates", "disparity", "homogeneity"])
+def test_the_examples_in_the_docstrings_hold(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"verticals.intervals.{name}"))
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 # Newcombe, Statistics in Medicine 17 (1998) 857–872, table I, method 3.
@@ -85,6 +95,9 @@ def test_difference_turns_its_sign_and_ratio_its_value(a, b) -> None:
 def test_a_ratio_to_a_rate_of_zero_is_not_measurable() -> None:
     assert intervals.ratio((3, 10), (0, 10)).estimate is None
     assert intervals.ratio((0, 10), (5, 10)).lower == 0
+    # So small a lower limit of the second rate that nothing is bound, and nothing overflows.
+    _, high = _pair_ratios(np.array([0.5, 0.1]), np.array([0.4, 1e-310]), np.array([0.6, 0.3]))
+    assert np.isinf(high[0, 1])
 
 
 @settings(deadline=None, max_examples=50)
@@ -117,8 +130,10 @@ def test_disparities_hold_all_pairs_at_once(groups: int) -> None:
     x, n = np.arange(10, 10 + 7 * groups, 7), np.full(groups, 80)
     z = simultaneous_z(0.95, groups)
     gap, ratio = intervals.disparity_difference(x, n), intervals.disparity_ratio(x, n)
-    assert (gap.estimate, gap.lower, gap.upper) == pytest.approx(difference_bounds(x, n, z))
-    assert (ratio.estimate, ratio.lower, ratio.upper) == pytest.approx(ratio_bounds(x, n, z))
+    bounds = [float(value) for value in difference_bounds(x, n, z)]
+    assert [gap.estimate, gap.lower, gap.upper] == pytest.approx(bounds)
+    bounds = [float(value) for value in ratio_bounds(x, n, z)]
+    assert [ratio.estimate, ratio.lower, ratio.upper] == pytest.approx(bounds)
     wide = intervals.disparity_difference(x, n, design_effects=np.full(groups, 4.0))
     quarter = intervals.disparity_difference(x / 4, n / 4)
     assert (wide.lower, wide.upper) == pytest.approx((quarter.lower, quarter.upper))

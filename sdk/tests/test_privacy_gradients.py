@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from verticals import networks
 from verticals.contract.model import Field, Target
 from verticals.encode import build_encoder
-from verticals.errors import PrivacyError
+from verticals.errors import CallError, PrivacyError
 from verticals.privacy.gradients import (
     FunctionalGradients,
     Gradients,
@@ -351,6 +351,14 @@ def test_what_a_network_writes_into_its_buffers_is_dropped() -> None:
 )
 def test_losses_in_which_rows_meet_are_refused(loss: Callable[..., Tensor], words: str) -> None:
     with pytest.raises(PrivacyError, match=words):
+        made(Plain(), loss)
+
+
+def test_an_error_that_explains_itself_is_passed_on() -> None:
+    def loss(raw: Tensor, columns: Mapping[str, Tensor]) -> Tensor:
+        raise CallError("the network gives 2 raw scores a row")
+
+    with pytest.raises(CallError, match="2 raw scores"):
         made(Plain(), loss)
 
 

@@ -37,6 +37,7 @@ from verticals_compliance.records import (
     PolicyRef,
     from_json,
 )
+from verticals_compliance.schema import violations
 
 DISTRIBUTION = "verticals-compliance"
 RECORD = "audit.json"
@@ -149,14 +150,15 @@ def read_audit(folder: str | Path) -> AuditRecord:
     hint = f"verticals audit BUNDLE --out {folder}"
     try:
         record = parse_json(path.read_bytes(), what=f"'{path}'", max_bytes=MAX_BYTES)
-        return from_json(record)
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
         raise AuditError(f"'{path}': {reason}", hint=hint) from error
     except DataError as error:
         raise AuditError(error.message, hint=hint) from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise AuditError(f"'{path}' has not the fields of an audit: {error}", hint=hint) from error
+    wrong = next(violations(record, record_schema()), None)
+    if wrong is not None:
+        raise AuditError(f"'{path}' is no audit of this format: {wrong}", hint=hint)
+    return from_json(record)
 
 
 @cache

@@ -84,21 +84,21 @@ def run_checks(
 
 def carried_from(
     rows: Iterable[CheckRow],
-    outcomes: Iterable[Mapping[str, Any]],
+    outcomes: Iterable[CheckOutcome],
     rules: Iterable[Rule],
     installed: Collection[str],
 ) -> Checks:
     """Return what an earlier audit found with checks that are not installed here.
 
-    `outcomes` are those of `details.json`. Rows are carried only where one of these checks was run
+    Rows are carried only where one of these checks was run
     then: a row that an installed check gave must come from it again.
     """
-    absent = [item for item in outcomes if item["name"] not in installed]
-    was_run = any(item["origin"] == RECOMPUTED for item in absent)
-    origins = {_origin(item["name"]) for item in absent}
+    absent = tuple(item for item in outcomes if item.name not in installed)
+    was_run = any(item.origin == RECOMPUTED for item in absent)
+    origins = {_origin(item.name) for item in absent}
     return Checks(
         rows=tuple(row for row in rows if was_run and row.origin == RECOMPUTED),
-        outcomes=tuple(CheckOutcome(**{**item, "needs": tuple(item["needs"])}) for item in absent),
+        outcomes=absent,
         rules=tuple(rule for rule in rules if rule.origin in origins),
     )
 

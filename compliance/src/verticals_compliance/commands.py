@@ -10,9 +10,11 @@ import click
 
 from verticals.bundle import Bundle, open_bundle
 from verticals.evidence import Evidence, open_evidence
+from verticals.ledger import append
 from verticals.plugin import AuditCheckInfo
 from verticals.registry import discover
-from verticals_compliance.audit import run_audit, write_audit
+from verticals.strictjson import sha256
+from verticals_compliance.audit import record_bytes, run_audit, write_audit
 from verticals_compliance.details import describe, write_details
 from verticals_compliance.findings import exit_code
 from verticals_compliance.policy import default_policy, read_policy
@@ -35,9 +37,16 @@ _evidence = click.option(
 @_evidence
 @click.option("--policy", type=click.Path(path_type=Path), help="TOML; default: the one built in.")
 @click.option("--seed", default=0, show_default=True, help="Of the tests of small groups.")
+@click.option("--ledger", type=click.Path(path_type=Path), help="Append this audit to a ledger.")
 @_json
 def audit(
-    bundle: Path, out: Path, evidence: Path | None, policy: Path | None, seed: int, as_json: bool
+    bundle: Path,
+    out: Path,
+    evidence: Path | None,
+    policy: Path | None,
+    seed: int,
+    ledger: Path | None,
+    as_json: bool,
 ) -> int:
     """Turn evidence into findings under a policy; needs neither torch nor the plugin.
 
@@ -50,6 +59,8 @@ def audit(
     done = run_audit(facts, model, rules, checks=checks_for(model, facts), seed=seed)
     path = write_audit(out, done.record)
     write_details(out, describe(facts, model, done))
+    if ledger is not None:
+        enter(ledger, done.record)
     if as_json:
         click.echo(json.dumps(done.record.to_json(), indent=1, ensure_ascii=False))
     else:
@@ -106,6 +117,27 @@ def checks_for(bundle: Bundle, evidence: Evidence) -> list[AuditCheckInfo]:
     ]
 
 
+def enter(ledger: Path, record: AuditRecord) -> None:
+    """Append to a ledger what was audited, under which policy, and how it came out."""
+    append(
+        ledger,
+        "audit",
+        {
+            "solution": record.bundle.solution,
+            "bundle": record.bundle.digest,
+            "evidence": record.evidence.digest,
+            "policy": record.policy.digest,
+            "record": sha256(record_bytes(record)),
+            "findings": counted(record),
+        },
+    )
+
+
+def counted(record: AuditRecord) -> dict[str, int]:
+    """Return how many findings have each status, most pressing first."""
+    return {name: sum(item.status == name for item in record.findings) for name in STATUSES}
+
+
 def summary(record: AuditRecord) -> list[str]:
     """Return the findings as lines for a terminal: one each, most pressing first."""
     ordered = sorted(record.findings, key=lambda item: STATUSES.index(item.status))
@@ -118,8 +150,7 @@ def summary(record: AuditRecord) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (header, *rows)
     ]
-    counts = {name: sum(item.status == name for item in ordered) for name in STATUSES}
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    told = ", ".join(f"{count} {name}" for name, count in counted(record).items() if count)
     return [*lines, "", f"findings {len(ordered)}: {told or 'none'}"]
 
 

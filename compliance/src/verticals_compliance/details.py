@@ -32,6 +32,7 @@ from verticals.evidence import Evidence
 from verticals.files import write_file
 from verticals.strictjson import parse_json, plain, sha256
 from verticals_compliance.audit import MAX_BYTES, Audit, record_bytes
+from verticals_compliance.checks import CheckOutcome
 from verticals_compliance.counts import is_rough
 from verticals_compliance.curves import curves
 from verticals_compliance.policy import Policy, from_json
@@ -138,8 +139,30 @@ def read_details(folder: str | Path) -> Mapping[str, Any]:
 
 
 def policy_in_force(details: Mapping[str, Any]) -> Policy:
-    """Return the policy that an audit was made under, rules of plugin checks included."""
-    return from_json({key: value for key, value in details["policy"].items() if key != "digest"})
+    """Return the policy that an audit was made under, rules of plugin checks included.
+
+    Raises `AuditError` if the details hold none that could have been written.
+    """
+    try:
+        return from_json({k: v for k, v in details["policy"].items() if k != "digest"})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise AuditError(
+            f"details.json holds no policy of an audit: {type(error).__name__} {error}",
+            hint="verticals audit BUNDLE --out DIR writes it again",
+        ) from error
+
+
+def outcomes_of(details: Mapping[str, Any]) -> tuple[CheckOutcome, ...]:
+    """Return what became of each plugin check; raise `AuditError` as `policy_in_force` does."""
+    try:
+        return tuple(
+            CheckOutcome(**{**item, "needs": tuple(item["needs"])}) for item in details["checks"]
+        )
+    except (KeyError, TypeError) as error:
+        raise AuditError(
+            f"details.json holds no checks of an audit: {type(error).__name__} {error}",
+            hint="verticals audit BUNDLE --out DIR writes it again",
+        ) from error
 
 
 def _contract(contract: DataContract) -> dict[str, Any]:

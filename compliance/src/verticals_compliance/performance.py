@@ -13,7 +13,7 @@ from verticals.table import Array, Table
 from verticals_compliance.predictions import Predictions
 from verticals_compliance.records import PerformanceRow
 
-SMALLEST_CHANCE = 1e-7  # a probability is clipped to it before its logarithm is taken
+SMALLEST_CHANCE = float(np.finfo(np.float64).eps)  # as in `verticals.metrics.log_loss`
 
 
 def performance(found: Sequence[Predictions], level: float) -> tuple[PerformanceRow, ...]:

@@ -110,7 +110,10 @@ def attack_on(
 
 
 def rate_at(found: LossHistogram, fpr: float) -> float | None:
-    """Return the true positive rate at a false one, by straight lines between thresholds."""
+    """Return the true positive rate at a false one, by straight lines between thresholds.
+
+    Of several thresholds with one false positive rate the best counts.
+    """
     points = roc(found)
     if points is None:
         return None
@@ -118,15 +121,13 @@ def rate_at(found: LossHistogram, fpr: float) -> float | None:
 
 
 def roc(found: LossHistogram) -> tuple[Array, Array] | None:
-    """Return false and true positive rates of each threshold; None if a side is empty."""
+    """Return false and true positive rates of each threshold, from (0, 0); None if one is empty."""
     members, others = found.members.sum(), found.others.sum()
     if members == 0 or others == 0:
         return None
     false = np.concatenate([[0.0], np.cumsum(found.others) / others])
     true = np.concatenate([[0.0], np.cumsum(found.members) / members])
-    # A threshold without false positives: the best of them stands for all.
-    last = np.append(np.diff(false) > 0, True)
-    return false[last], true[last]
+    return false, true
 
 
 def allowed(fpr: float, epsilon: float | None, delta: float | None) -> float | None:

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from verticals.contract.model import DataContract
+from verticals.metrics import psi
 from verticals.table import Table
 from verticals_compliance.explanations import explanations
 from verticals_compliance.privacy import loss_histogram, roc
@@ -133,10 +132,7 @@ def membership(tables: Tables) -> dict[str, Any] | None:
         ],
         "roc": []
         if points is None
-        else [
-            {"fpr": 0.0, "tpr": 0.0},
-            *({"fpr": float(x), "tpr": float(y)} for x, y in zip(*points, strict=True)),
-        ],
+        else [{"fpr": float(x), "tpr": float(y)} for x, y in zip(*points, strict=True)],
     }
 
 
@@ -153,18 +149,11 @@ def producer_tables(tables: Tables) -> dict[str, Any]:
 
 
 def _psi(bins: list[dict[str, Any]]) -> float | None:
-    """Return the population stability index, Σ (a − t) ln(a / t) over the shares of the bins.
-
-    Half a row is added to each bin, so that an empty one has a logarithm.
-    """
     counts = [[row[part] for row in bins] for part in ("train", "audited")]
     if any(value is None or value < 0 for part in counts for value in part):
         return None
-    train, audited = (np.array(part, dtype=float) for part in counts)
-    if train.sum() == 0 or audited.sum() == 0:
-        return None
-    first, second = ((part + 0.5) / (part + 0.5).sum() for part in (train, audited))
-    return float(((second - first) * np.log(second / first)).sum())
+    value = psi(*counts)
+    return value if math.isfinite(value) else None
 
 
 def _value(item: Any) -> Any:

@@ -19,7 +19,7 @@ from verticals.evidence import RECOMPUTED, Evidence, open_evidence
 from verticals.plugin import AuditCheckInfo
 from verticals_compliance.audit import read_audit, run_audit
 from verticals_compliance.checks import Checks, carried_from, run_checks
-from verticals_compliance.details import describe, policy_in_force, read_details
+from verticals_compliance.details import describe, outcomes_of, policy_in_force, read_details
 from verticals_compliance.records import AuditRecord, CheckRow
 from verticals_compliance.witness import witness
 
@@ -72,14 +72,11 @@ def verify_audit(
     facts = open_evidence(evidence_path(bundle) if evidence is None else evidence)
     _refuse_foreign(record, model, facts)
     policy = policy_in_force(details)
-    made_with = {item["name"] for item in details["checks"]}
-    infos = [info for info in checks if info.name in made_with]
-    carried = carried_from(
-        _not_again(record, infos, facts),
-        details["checks"],
-        policy.rules,
-        {info.name for info in infos},
-    )
+    outcomes = outcomes_of(details)
+    infos = [info for info in checks if any(info.name == item.name for item in outcomes)]
+    installed = {info.name for info in infos}
+    again = _not_again(record, infos, facts)
+    carried = carried_from(again, outcomes, policy.rules, installed)
     own = tuple(rule for rule in policy.rules if rule.origin == "policy")
     done = run_audit(
         facts,

@@ -613,6 +613,7 @@ def groups(attributes, y, score):
 STATEMENT = [
     "Covered: the weights and every file of the bundle, for one application.",
     "How: each of the 160 steps drew every application by itself and added noise.",
+    "Not covered, unless it is said below: whatever was fitted on the calibration part.",
     "Not covered: the evidence folder, and choices made by looking at the data before training.",
 ]
 

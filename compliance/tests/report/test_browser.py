@@ -84,6 +84,7 @@ def short(browser, record_of, make_record, tmp_path):
     shown.close()
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_wrong(short, axe):
     short.evaluate(axe)
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
 import json
 import re
 
@@ -11,8 +12,10 @@ import pytest
 
 from verticals.errors import AuditError
 from verticals_compliance.report import build, read_record
-from verticals_compliance.report.numbers import show
+from verticals_compliance.report import words as words_module
+from verticals_compliance.report.numerals import show
 from verticals_compliance.report.phrases import large_enough, why
+from verticals_compliance.report.sections import privacy
 from verticals_compliance.report.sections.privacy import ceiling
 from verticals_compliance.report.tree import (
     Bullets,
@@ -235,7 +238,9 @@ def test_what_was_promised_never_reads_as_less(record_of, make_record):
 def test_a_statement_is_sorted_into_what_is_covered_and_what_is_not(document):
     notes = {note.title: words(note) for note in every(part(document, "privacy"), Note)}
     assert "What the promise covers, as the bundle records it" in notes
-    assert "the evidence folder" in notes["What it does not cover"].lower()
+    assert notes["What it does not cover"].startswith("Unless it is said below: whatever was")
+    assert "The evidence folder, and choices made" in notes["What it does not cover"]
+    assert "As recorded in the bundle" not in notes
 
 
 def test_the_limit_of_a_verdict_is_the_strictest_rule_or_else_the_tolerance(record, document):
@@ -433,8 +438,8 @@ def test_details_of_another_record_are_refused(folder, tmp_path):
     [
         (None, "no such file"),
         ("{", "no plain JSON"),
-        ("[]", "has not the fields of an audit"),
-        (json.dumps({"format": 1}), "has not the fields of an audit"),
+        ("[]", "audit.json"),
+        (json.dumps({"format": 1}), "audit.json"),
         ('{"format": 1, "a": NaN}', "no plain JSON"),
     ],
 )
@@ -455,3 +460,59 @@ def test_findings_of_one_rule_are_told_together_each_with_its_reason(record_of, 
     told = words(part(build(record_of(audit, details)), "summary"))
     assert "Race 0.019 (95% interval 0.000 to 0.109, n = 945): the interval includes" in told
     assert "Marital status 0.009 (95% interval 0.000 to 0.099, n = 991): a group too small" in told
+
+
+def test_what_was_compared_is_read_where_the_details_list_it(record_of, make_record):
+    audit, details = make_record()
+    item = audit["fairness"][0]
+    place = {key: item[key] for key in ("output", "attribute", "metric")}
+    details["compared"] = [{**place, "groups": ["white", "Hispanic"]}]
+    record = record_of(audit, details)
+    assert [large_enough(record, item, g) for g in item["groups"][:3]] == [True, False, True]
+
+
+def test_nothing_is_compared_where_there_is_no_disparity(record_of, make_record):
+    audit, details = make_record()
+    for item in audit["fairness"]:
+        item["disparity"].update(estimate=None, lower=None, upper=None)
+    document = build(record_of(audit, details))
+    figures = {figure.id: figure for figure in every(part(document, "fairness"), Figure)}
+    assert "fairness-0-gaps" not in figures
+    assert all(dot.weak for dot in figures["fairness-0-groups"].charts[0].dots)
+
+
+def test_files_outside_the_promise_are_pointed_out(record_of, make_record):
+    audit, details = make_record()
+    assert "does not cover every file" not in words(build(record_of(audit, details)))
+    details["files"][1].update(shows="calibration rows", epsilon="infinite")
+    document = build(record_of(audit, details))
+    titles = [note.title for note in every(part(document, "privacy"), Note)]
+    assert "The promise does not cover every file of the bundle" in titles
+    told = words(part(document, "summary"))
+    assert "not covered by it: settings.json (shows calibration rows)." in told
+
+
+def test_a_group_is_a_group_of_rows(record_of, make_record):
+    audit, details = make_record()
+    audit["privacy"]["unit"] = "group"
+    details["contract"]["group"] = "patient"
+    told = words(part(build(record_of(audit, details)), "privacy"))
+    assert "all rows that share one value of “patient” were used in training" in told
+    assert "A row is a person only if" not in told
+
+
+def test_tables_of_plugins_are_shown_as_they_are(record_of, make_record):
+    audit, details = make_record()
+    audit["checks"], details["checks"] = [], []
+    rows = [["q<1>", 0.25, None], ["q2", 3, True]]
+    details["producer_tables"] = {"tiny.items": {"columns": ["item", "b", "ok"], "rows": rows}}
+    section = part(build(record_of(audit, details)), "plugin-tables")
+    table = next(every(section, Table))
+    assert [words(row) for row in table.rows] == ["q<1>0.25–", "q23True"]
+    assert table.caption == "Table tiny.items"
+
+
+@pytest.mark.parametrize("module", [privacy, words_module])
+def test_the_examples_in_the_docstrings_hold(module):
+    failed, tried = doctest.testmod(module)
+    assert (failed, tried > 0) == (0, True)

@@ -23,6 +23,7 @@ from verticals_compliance.report.tree import (
     cell,
     columns,
     mark,
+    paragraph,
     to_mapping,
     walk,
 )
@@ -419,3 +420,14 @@ def test_a_tree_refuses_what_it_does_not_know(document):
     for ending in ("html", "md"):
         with pytest.raises(TypeError, match="holds no str"):
             render(broken, ending)
+
+
+def test_markdown_escapes_every_sign_that_could_be_markup(document):
+    said = paragraph("1. <b> & *x* _y_ [z](u) `c` | ~ $ # http://e www.e a@e")
+    section = Section(id="s", title="s", blocks=(said,))
+    made = type(document)(title="t", subtitle="s", facts=(), sections=(section,))
+    line = render(made, "md").decode().splitlines()[-1]
+    assert line == (
+        r"1\. &lt;b&gt; &amp; \*x\* \_y\_ \[z\](u) \`c\` \| \~ \$ \# "
+        "http:&#47;&#47;e www&#46;e a&#64;e"
+    )

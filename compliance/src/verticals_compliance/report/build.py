@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from verticals_compliance.report.numbers import count, finite
+from verticals_compliance.report.numerals import count, finite
 from verticals_compliance.report.profiles import Profile
 from verticals_compliance.report.record import Record, word
 from verticals_compliance.report.sections import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verticals_compliance.report import svg
-from verticals_compliance.report.numbers import NOT_MEASURABLE, finite
+from verticals_compliance.report.numerals import NOT_MEASURABLE, finite
 from verticals_compliance.report.svg import BLUE, INK, QUIET, RULE, RUST, SERIES, Scale
 from verticals_compliance.report.tree import (
     Axis,
@@ -147,7 +147,7 @@ def _dot_row(item: Dot, rows: Sequence[str], scale: Scale, y: float, *, bars: bo
         return [*parts, svg.write(scale.start, y + 4, NOT_MEASURABLE, colour=QUIET)]
     colour = QUIET if item.weak else RUST if item.emphasis else BLUE
     if bars:
-        start, end = sorted((scale.start, scale(estimate)))
+        start, end = sorted((scale(0), scale(estimate)))
         parts.append(svg.rectangle(start, y - 6, end - start, 12, colour=colour))
     if lower is not None and upper is not None:
         ink = INK if bars else colour

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from verticals_compliance.comparisons import NOT_RECORDED
-from verticals_compliance.report.numbers import (
+from verticals_compliance.report.numerals import (
     NO_INTERVAL,
     NOT_MEASURABLE,
     beside,
@@ -84,8 +84,8 @@ def evidence_of(record: Record, finding: Json) -> Json:
 
 def style_for(record: Record, finding: Json) -> str:
     """Return how the numbers of a finding are written: ratios and differences as decimals."""
-    evidence = evidence_of(record, finding)
-    if "disparity" in evidence:
+    evidence, rule = evidence_of(record, finding), record.rule(finding["rule"])
+    if "disparity" in evidence or rule.get("kind"):
         return "decimal"
     value = finding.get("value")
     if (word(finding, "evidence")).startswith("/privacy"):
@@ -96,23 +96,27 @@ def style_for(record: Record, finding: Json) -> str:
 
 
 def large_enough(record: Record, item: Json, group: Json) -> bool:
-    """Tell whether the policy lets a group of a fairness row be compared with others.
+    """Tell whether the audit compared a group of a fairness row with others.
 
-    A group must be recorded, have `min_group` rows and, for this measure, `min_events` trials.
+    Where the details list what was compared, they decide. Else the policy does: a group must be
+    recorded, have `min_group` rows and, for this measure, `min_events` cases.
     """
     name, policy = group.get("group"), record.detail("policy")
     if not name or name == NOT_RECORDED or finite(group.get("estimate")) is None:
         return False
-    place = (item.get("output"), item.get("attribute"), name)
-    rows = next(
-        (
-            finite(known.get("rows"))
-            for known in record.listed("groups")
-            if (known.get("output"), known.get("attribute"), known.get("group")) == place
-        ),
-        None,
+    if finite((item.get("disparity") or {}).get("estimate")) is None:
+        return False  # nothing was compared
+    place = tuple(item.get(key) for key in ("output", "attribute", "metric"))
+    for known in record.listed("compared"):
+        if tuple(known.get(key) for key in ("output", "attribute", "metric")) == place:
+            return name in (known.get("groups") or ())
+    sizes = (
+        finite(known.get("rows"))
+        for known in record.listed("groups")
+        if (known.get("output"), known.get("attribute"), known.get("group")) == (*place[:2], name)
     )
     trials = finite(group.get("n")) or 0.0
+    rows = next(sizes, None)
     least_rows, least = (finite(policy.get(key)) or 0.0 for key in ("min_group", "min_events"))
     return (trials if rows is None else rows) >= least_rows and trials >= least
 

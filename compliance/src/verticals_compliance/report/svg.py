@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from verticals_compliance.report.numbers import decimal, percent, significant
+from verticals_compliance.report.numerals import decimal, percent, significant
 
 # Dark text, and two hues that stay apart for every common kind of colour blindness and in grey
 # (after Okabe and Ito, darkened until each has 4.5:1 on white). Lines also differ in dash.

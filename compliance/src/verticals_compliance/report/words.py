@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from verticals_compliance.report.numbers import finite
+from verticals_compliance.report.numerals import finite
 
 
 @dataclass(frozen=True, kw_only=True)

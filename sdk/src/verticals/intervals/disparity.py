@@ -231,7 +231,8 @@ def _pair_ratios(rates: Array, lower: Array, upper: Array) -> tuple[Array, Array
     head = (upper * (2 * rates - upper))[..., :, None]
     foot = (lower * (2 * rates - lower))[..., None, :]
     top = product + np.sqrt(np.maximum(product**2 - head * foot, 0))
-    high = np.where(foot > 0, top / np.where(foot > 0, foot, 1), np.inf)
+    with np.errstate(over="ignore"):  # a rate that is all but zero bounds nothing
+        high = np.where(foot > 0, top / np.where(foot > 0, foot, 1), np.inf)
     return low, high
 
 

@@ -21,10 +21,11 @@ def auc(
     """Compute the area under the ROC curve; range 0..1, .5 is chance.
 
     A score interval with the variance function of Newcombe (Statistics in Medicine 25, 2006,
-    method 5), inflated to DeLong's variance (Biometrics 44, 1988), or with `units` to its
-    clustered form (Obuchowski, Biometrics 53, 1997), wherever that is larger. DeLong's own
-    variance alone falls far below its level near 1 and in small classes, and is zero at a perfect
-    separation (`docs/decisions/0003-intervals-for-disparities.md`).
+    method 5), inflated to DeLong's variance (Biometrics 44, 1988) wherever that is larger, and
+    with `units` by the design effect of its clustered form (Obuchowski, Biometrics 53, 1997).
+    DeLong's variance knows only the misplacements that were seen; alone it covers too seldom near
+    1 and in small classes, and is zero at a perfect separation. So one row of each class, placed
+    as badly as can be, is added to it (`docs/decisions/0003-intervals-for-disparities.md`).
     """
     positive = np.asarray(labels, dtype=float) == 1
     method = "score interval, DeLong variance" + _by_unit(units)
@@ -37,11 +38,11 @@ def auc(
     smaller = min(np.unique(codes[positive]).size, np.unique(codes[~positive]).size)
     if smaller < 2:
         return unmeasurable(method, n=positive.size, estimate=area)
-    spread = _unbiased(first) + _unbiased(second)
+    spread = _with_one_misplaced(above) + _with_one_misplaced(below)
     influence = np.empty(positive.size)
     influence[positive], influence[~positive] = first, second
-    # Without variation nothing tells how alike the rows of a unit are: units count once.
-    m, n = (above.size, below.size) if spread > 0 else (smaller, smaller)
+    # A perfect separation does not tell how alike the rows of a unit are: units count once.
+    m, n = (above.size, below.size) if 0 < area < 1 else (smaller, smaller)
 
     def modelled(value: float) -> float:
         factor = (1 - value) / (2 - value) + value / (1 + value)
@@ -156,6 +157,11 @@ def _unbiased(influence: Array) -> float:
     return float((influence**2).sum()) * count / (count - 1) if count > 1 else 0.0
 
 
+def _with_one_misplaced(placements: Array) -> float:
+    """Return DeLong's variance of a mean of placements, one of zero added."""
+    return float(np.append(placements, 0.0).var(ddof=1)) / (placements.size + 1)
+
+
 def _inflation(model: float, spread: float, influence: Array, codes: Array) -> float:
     """Return by how much the variance exceeds the model's: by its rows, and by their units.
 
@@ -163,7 +169,8 @@ def _inflation(model: float, spread: float, influence: Array, codes: Array) -> f
     neither is taken below 1.
     """
     by_unit = np.bincount(codes, influence)
-    clustered = _unbiased(by_unit) / _unbiased(influence) if spread > 0 else 1.0
+    by_row = _unbiased(influence)
+    clustered = _unbiased(by_unit) / by_row if by_row > 0 else 1.0
     return max(1.0, spread / model if model > 0 else 1.0) * max(1.0, clustered)
 
 

@@ -11,6 +11,7 @@ A declared direction holds by construction, whatever the weights are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,12 @@ from torch.nn import functional
 from verticals.errors import CallError
 from verticals.networks.cells import Cell, cells, coarse_basis, flat_width, flatten
 from verticals.plugin import Inputs
+
+_NORM = 2.0  # of all columns of a row together, at most
+_CONSTANT = 0.5  # the column of the bias
+# What a flag or a surface's corner weighs beside all steps of a cell: under the same prior on all
+# weights, a category then strays from its mean as far as a numeric shape (a random walk) from its.
+_FLAG = 6**-0.5
 
 
 class Held(nn.Module):
@@ -55,8 +62,11 @@ class Surface(nn.Module):
     left_offset: Tensor
     right_offset: Tensor
 
-    def __init__(self, pair: tuple[Cell, Cell], *, flat: int, bins: int, width: int) -> None:
+    def __init__(
+        self, pair: tuple[Cell, Cell], *, flat: int, bins: int, width: int, scale: float
+    ) -> None:
         super().__init__()
+        self.scale = scale
         for name, cell in zip(("left", "right"), pair, strict=True):
             basis, offset = coarse_basis(cell, bins, flat)
             self.register_buffer(name, basis, persistent=False)
@@ -65,7 +75,7 @@ class Surface(nn.Module):
         self.weights = (
             Held(products, width)
             if any(cell.direction for cell in pair)
-            else _zero_linear(products, width, bias=False)
+            else _zero_linear(products, width)
         )
 
     def forward(self, flat: Tensor) -> Tensor:
@@ -73,19 +83,22 @@ class Surface(nn.Module):
         left = flat @ self.left + self.left_offset  # (rows, a)
         right = flat @ self.right + self.right_offset  # (rows, b)
         products = (left[:, :, None] * right[:, None, :]).flatten(1)  # (rows, a * b)
-        raw: Tensor = self.weights(products)
+        raw: Tensor = self.weights(products * self.scale)
         return raw
 
 
 class AdditiveNetwork(nn.Module):
     """Add up one shape function for each field, and one surface for each declared pair.
 
-    The basis is scaled so that a row's shape columns have norm 1 at most: without clipping, the
-    gradient of a log-odds with respect to all shapes has that norm too, which is what
-    differentially private training wants. All weights start at zero, so training is the same
-    from every seed.
+    All fields weigh alike in the basis, whatever their number of bins, and a row's columns have a
+    norm of about 2 at most. So the gradient of a log-odds has that norm too, and clipping at 1
+    bites only where a prediction is far off: what differentially private training wants. The
+    constant column is small beside it, so that the base rate does not use up the clipping norm.
 
-    `players` names the one or two fields of each term of `terms`.
+    `players` names the one or two fields of each term of `terms`. `train_options` are defaults for
+    `verticals.training`: `ridge` is a Gaussian prior by which a numeric field, from one end of its
+    range to the other, moves the raw score by about 1. All weights start the same, so training
+    depends on the seed only through the order of rows.
     """
 
     free_columns: Tensor
@@ -115,23 +128,32 @@ class AdditiveNetwork(nn.Module):
         singles = tuple((name,) for name in inputs.where)
         self.players: tuple[tuple[str, ...], ...] = (*singles, *(tuple(p) for p in pairs))
         flat = flat_width(inputs)
-        self._register_columns(found, flat)
-        self.main = _zero_linear(len(self.free_columns), width, bias=True)
+        unit = _NORM * (len(found) + len(pairs)) ** -0.5
+        self._register_columns(found, flat, unit)
+        self.main = _zero_linear(1 + len(self.free_columns), width)
         self.held = Held(len(self.held_columns), width) if len(self.held_columns) else None
         self.surfaces = nn.ModuleList(
-            Surface((own[a], own[b]), flat=flat, bins=pair_bins, width=width) for a, b in pairs
+            Surface((own[a], own[b]), flat=flat, bins=pair_bins, width=width, scale=unit * _FLAG)
+            for a, b in pairs
         )
+        self.train_options: Mapping[str, Any] = {
+            "learning_rate": 0.05,
+            "least_steps": 1000,
+            "ridge": _NORM**2 / (len(found) + len(pairs)),
+            "private": {"learning_rate": 0.2, "steps": 200, "average": 0.0},
+        }
 
     @property
     def bias(self) -> Tensor:
         """Return the raw score of no term at all: (width,)."""
-        bias: Tensor = self.main.bias
-        return bias
+        return self.main.weight[:, 0] * _CONSTANT
 
     def forward(self, blocks: Mapping[str, Tensor]) -> Tensor:
         """Return raw scores (rows, width)."""
         flat = flatten(self.inputs, blocks)
-        raw: Tensor = self.main(flat[:, self.free_columns] * self.free_scale)
+        constant = flat.new_full((len(flat), 1), _CONSTANT)
+        free = flat[:, self.free_columns] * self.free_scale
+        raw: Tensor = self.main(torch.cat([constant, free], dim=1))
         if self.held is not None:
             raw = raw + self.held(flat[:, self.held_columns] * self.held_scale)
         for surface in self.surfaces:
@@ -153,7 +175,7 @@ class AdditiveNetwork(nn.Module):
     def flat_weight(self) -> Tensor:
         """Return the weight of each column of the flat encoding in the shapes: (width, columns)."""
         weight = self.main.weight.new_zeros(self.width, len(self.members))
-        weight[:, self.free_columns] = self.main.weight * self.free_scale
+        weight[:, self.free_columns] = self.main.weight[:, 1:] * self.free_scale
         if self.held is not None:
             weight[:, self.held_columns] = self.held.positive() * self.held_scale
         return weight
@@ -173,11 +195,10 @@ class AdditiveNetwork(nn.Module):
                         hint=f"name two of {sorted(k for k, n in counts.items() if n == 1)}",
                     )
 
-    def _register_columns(self, found: Sequence[Cell], flat: int) -> None:
+    def _register_columns(self, found: Sequence[Cell], flat: int, unit: float) -> None:
         """Sort the flat columns by whether a direction holds them, and scale them.
 
-        The steps of a cell have norm 1 together, and so do its flags, of which one is set at most;
-        never both. So a row has norm 1 after division by the root of the number of cells.
+        The steps of a cell, all filled, have the norm of one term, `unit`.
         """
         names = list(self.inputs.where)
         free: dict[int, float] = {}
@@ -185,8 +206,7 @@ class AdditiveNetwork(nn.Module):
         members = torch.zeros(flat, len(names))  # flat column -> term
         for cell in found:
             members[list(cell.steps + cell.flags), names.index(cell.field)] = 1.0
-            unit = len(found) ** -0.5
-            free.update(dict.fromkeys(cell.flags, unit))
+            free.update(dict.fromkeys(cell.flags, unit * _FLAG))
             step = unit * len(cell.steps) ** -0.5 if cell.steps else 0.0
             if cell.direction:
                 held.update(dict.fromkeys(cell.steps, step * cell.direction))
@@ -200,9 +220,7 @@ class AdditiveNetwork(nn.Module):
         self.register_buffer("members", members, persistent=False)
 
 
-def _zero_linear(columns: int, width: int, *, bias: bool) -> nn.Linear:
-    linear = nn.Linear(columns, width, bias=bias)
+def _zero_linear(columns: int, width: int) -> nn.Linear:
+    linear = nn.Linear(columns, width, bias=False)
     nn.init.zeros_(linear.weight)
-    if bias:
-        nn.init.zeros_(linear.bias)
     return linear

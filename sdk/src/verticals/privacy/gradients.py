@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from verticals.errors import PrivacyError
+from verticals.errors import PrivacyError, VerticalsError
 from verticals.privacy.quiet import quiet_import
 from verticals.seeding import reseed, seeded
 
@@ -93,6 +93,8 @@ def unit_gradients(
             _check_separate(make, network, loss, shapes, columns)
         except PrivacyError as error:
             problems.append(error.message)
+        except VerticalsError:
+            raise  # it says what is wrong better than can be said here
         except Exception as error:  # whatever a plugin's network raises under vmap or hooks
             text = str(error).split("\n")[0].split(". ")[0]
             problems.append(f"{make.how} cannot follow it: {type(error).__name__}: {text}")

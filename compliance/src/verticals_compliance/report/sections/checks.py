@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from verticals_compliance.report.numbers import count, interval, show
+from verticals_compliance.report.numerals import count, interval, show, significant
 from verticals_compliance.report.phrases import level, row
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
     Block,
+    Column,
     Definitions,
     Note,
+    Row,
     Section,
     Table,
     below,
@@ -27,7 +30,8 @@ _FOLD = 12
 def section(record: Record) -> Section | None:
     """Return which checks ran, then one part for each measure; None where there is none."""
     items = list(enumerate(record.many("checks")))
-    if not items and not record.listed("checks"):
+    tables = tuple(_plugin_tables(record))
+    if not items and not record.listed("checks") and not tables:
         return None
     names = dict.fromkeys(word(item, "check") for _, item in items)
     parts = []
@@ -37,13 +41,43 @@ def section(record: Record) -> Section | None:
         title = title[:1].upper() + title[1:]
         blocks = tuple(_measure(record, name, mine, at))
         parts.append(Section(id=f"check-{at}", title=title, blocks=blocks))
+    if tables:
+        told = paragraph(
+            "Tables that the solution recorded beside its scores, shown as they are; nobody has "
+            "recomputed them.",
+        )
+        parts.append(
+            Section(id="plugin-tables", title="Tables of the plugin", blocks=(told, *tables))
+        )
     return Section(
         id="checks", title="Checks of the domain", blocks=tuple(_ran(record)), sections=tuple(parts)
     )
 
 
+def _plugin_tables(record: Record) -> Iterator[Table]:
+    for at, (name, table) in enumerate(record.detail("producer_tables").items()):
+        rows = tuple(
+            Row(
+                cells=tuple(cell(_plain(value)) for value in values),
+                source=f"details:/producer_tables/{name}/rows/{index}",
+            )
+            for index, values in enumerate(table.get("rows") or ())
+        )
+        heads = tuple(Column(label=str(label)) for label in table.get("columns") or ())
+        yield Table(
+            id=f"plugin-table-{at}", caption=f"Table {name}", columns=heads, rows=rows, folded=True
+        )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool | str):
+        return str(value)
+    return "–" if value is None else significant(value, 4)
+
+
 def _ran(record: Record) -> Iterator[Block]:
-    yield paragraph("Plugins measure what only their domain knows.")
+    if record.listed("checks"):
+        yield paragraph("Plugins measure what only their domain knows.")
     for item in record.listed("checks"):
         if item.get("problem"):
             title = f"Check {word(item, 'name')} could not run"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from verticals_compliance.report.numbers import count, decimal, finite, percent, significant
+from verticals_compliance.report.numerals import count, decimal, finite, percent, significant
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
     Block,
@@ -77,7 +77,8 @@ def _roles(contract: Json) -> Iterator[Block]:
     used = [_title(f) for f in fields if f.get("role") == "protected" and f.get("is_input")]
     said = f"The model reads {plural(inputs, 'field')}."
     if kept_out:
-        said += f" It does not read {joined(kept_out, 'or')}, which serve the audit only."
+        serve = "serves" if len(kept_out) == 1 else "serve"
+        said += f" It does not read {joined(kept_out, 'or')}, which {serve} the audit only."
     yield paragraph(said)
     if used:
         told = (

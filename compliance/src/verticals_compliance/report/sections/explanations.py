@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from verticals_compliance.report.numbers import (
+from verticals_compliance.report.numerals import (
     count,
     decimal,
     finite,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from verticals_compliance.comparisons import NOT_RECORDED
-from verticals_compliance.report.numbers import (
+from verticals_compliance.report.numerals import (
     count,
     finite,
     interval,
@@ -237,7 +237,7 @@ def _groups_table(record: Record, firsts: Sequence[Placed], name: str, title: st
 
 def _gaps_chart(record: Record, mine: Sequence[Placed], kind: str) -> DotChart | None:
     rows = [p for p in mine if (p[1].get("disparity") or {}).get("kind") == kind]
-    if not rows:
+    if all(finite(item["disparity"].get("estimate")) is None for _, item in rows):
         return None
     limits = [finite(record.limit_of(item)[0]) for _, item in rows]
     shared = limits[0] if len(set(limits)) == 1 else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from verticals_compliance.report.numbers import NO_INTERVAL, interval
+from verticals_compliance.report.numerals import NO_INTERVAL, interval
 from verticals_compliance.report.phrases import (
     level,
     limit_text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from verticals_compliance.report.numbers import count, decimal, finite, interval, percent
+from verticals_compliance.report.numerals import count, decimal, finite, interval, percent
 from verticals_compliance.report.phrases import estimate_cells, level, measured, outcome, row
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.svg import nice_ticks

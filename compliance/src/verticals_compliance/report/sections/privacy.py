@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from verticals_compliance.report.numbers import (
+from verticals_compliance.report.numerals import (
     at_most,
     count,
     decimal,
@@ -36,7 +36,7 @@ from verticals_compliance.report.tree import (
     paragraph,
     say,
 )
-from verticals_compliance.report.words import plural, sentence
+from verticals_compliance.report.words import joined, plural, sentence
 
 
 def ceiling(false_alarms: float, epsilon: float, delta: float) -> float:
@@ -84,17 +84,29 @@ def _none(privacy: Json) -> Iterator[Block]:
         yield paragraph(sentence(str(privacy["statement"])))
 
 
-def _unit(record: Record, privacy: Json) -> str:
+def _unit(record: Record, privacy: Json) -> tuple[str, str]:
+    """Return what the promise is made for, and the verb that goes with it."""
     if privacy.get("unit") == "group":
-        column = record.detail("contract").get("group")
-        return f"all rows that share one value of “{column}”" if column else "all rows of one group"
-    return "one row of the training data"
+        column = word(record.detail("contract"), "group")
+        return (
+            f"all rows that share one value of “{column}”" if column else "one group's rows"
+        ), "were"
+    return "one row of the training data", "was"
+
+
+def uncovered(record: Record) -> list[str]:
+    """Return the files that show somebody's rows without differential privacy, and whose."""
+    return [
+        f"{word(item, 'name')} (shows {word(item, 'shows') or 'what is not recorded'})"
+        for item in record.listed("files")
+        if item.get("epsilon") == "infinite"
+    ]
 
 
 def _promise(
     record: Record, privacy: Json, whole: Json, epsilon: float, delta: float
 ) -> Iterator[Block]:
-    unit = _unit(record, privacy)
+    unit, verb = _unit(record, privacy)
     budget = number(f"ε = {at_most(epsilon)} and δ = {at_most(delta, 2)}", "/privacy")
     yield paragraph(
         "The model was trained under differential privacy with ",
@@ -102,9 +114,14 @@ def _promise(
         f". The promise is made for {unit}.",
         style="lead",
     )
+    outside = uncovered(record)
+    if outside:
+        told = f"Without differential privacy, and so without any limit: {joined(outside)}."
+        title = "The promise does not cover every file of the bundle"
+        yield Note(title=title, blocks=(paragraph(told),), kind="warning")
     yield paragraph(
         "Think of someone who sees the released model, knows everything else in the data, and "
-        f"tries to tell whether {unit} was used in training. The promise bounds every such "
+        f"tries to tell whether {unit} {verb} used in training. The promise bounds every such "
         "attempt, whatever its method. These are ceilings that follow from ε and δ, not what any "
         "attempt achieved:"
     )
@@ -179,10 +196,10 @@ def _statements(privacy: Json, whole: Json) -> Iterator[Block]:
         "Not covered": "What it does not cover",
     }
     for head, title in heads.items():
-        mine = [line.partition(":")[2] for line in said if line.startswith(f"{head}:")]
+        mine = [_without(head, line) for line in said if _has(head, line)]
         if mine:
-            yield Note(title=title, blocks=(Bullets(items=tuple(say(sentence(t)) for t in mine)),))
-    rest = [line for line in said if not line.startswith(tuple(f"{head}:" for head in heads))]
+            yield Note(title=title, blocks=(Bullets(items=tuple(say(text) for text in mine)),))
+    rest = [line for line in said if not any(_has(head, line) for head in heads)]
     if rest:
         items = Bullets(items=tuple(say(sentence(line)) for line in rest))
         yield Note(title="As recorded in the bundle", blocks=(items,))
@@ -190,6 +207,17 @@ def _statements(privacy: Json, whole: Json) -> Iterator[Block]:
         title="What no such promise covers",
         blocks=(Bullets(items=tuple(say(line) for line in _NEVER_COVERED)),),
     )
+
+
+def _has(head: str, line: str) -> bool:
+    """Tell whether a sentence of the record begins with a head: "Not covered, …: the rest"."""
+    return line.partition(":")[0].partition(",")[0] == head
+
+
+def _without(head: str, line: str) -> str:
+    before, _, after = line.partition(":")
+    condition = before.removeprefix(head).strip(" ,")
+    return sentence(f"{condition}: {after.strip()}" if condition else after)
 
 
 _NEVER_COVERED = (

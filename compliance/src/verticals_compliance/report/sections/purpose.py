@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from verticals_compliance.report.numbers import finite, percent, significant
+from verticals_compliance.report.numerals import finite, percent, significant
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
     Block,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from verticals_compliance.report.numbers import at_most, count, finite, significant
+from verticals_compliance.report.numerals import at_most, count, finite, significant
 from verticals_compliance.report.record import Record, word
 from verticals_compliance.report.tree import (
     Block,

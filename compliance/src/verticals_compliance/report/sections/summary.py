@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from verticals_compliance.report.numbers import at_most, count, finite
+from verticals_compliance.report.numerals import at_most, count, finite
 from verticals_compliance.report.phrases import (
     ORDER,
     by_rule,
@@ -15,6 +15,7 @@ from verticals_compliance.report.phrases import (
     ranked,
 )
 from verticals_compliance.report.record import Record, word
+from verticals_compliance.report.sections.privacy import uncovered
 from verticals_compliance.report.tree import (
     Block,
     Bullets,
@@ -89,7 +90,9 @@ def _privacy(record: Record) -> tuple[Span, ...]:
         return say("Privacy: the record states no privacy budget (ε) for this model.")
     delta = at_most(privacy.get("delta"), 2)
     told = number(f"ε = {at_most(epsilon)}, δ = {delta}", "/privacy")
-    return say("Privacy: trained under differential privacy with ", told, ".")
+    outside = uncovered(record)
+    tail = f"; not covered by it: {joined(outside)}." if outside else "."
+    return say("Privacy: trained under differential privacy with ", told, tail)
 
 
 def _people(record: Record) -> tuple[Span, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from verticals_compliance.report.numbers import finite, significant
+from verticals_compliance.report.numerals import finite, significant
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
     Axis,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verticals_compliance.report import numbers
+from verticals_compliance.report import numerals
 
 FINITE = st.floats(-1e9, 1e9, allow_nan=False)
 
@@ -14,7 +14,7 @@ FINITE = st.floats(-1e9, 1e9, allow_nan=False)
 @pytest.mark.parametrize("value", [None, math.nan, "0.5", True, [], {}])
 @pytest.mark.parametrize("style", ["percent", "decimal", "count", "significant"])
 def test_what_is_no_number_is_not_measurable_and_never_zero(value, style):
-    assert numbers.show(value, style) == "not measurable"
+    assert numerals.show(value, style) == "not measurable"
 
 
 @pytest.mark.parametrize(
@@ -34,58 +34,58 @@ def test_what_is_no_number_is_not_measurable_and_never_zero(value, style):
     ],
 )
 def test_significant_digits(value, expected):
-    assert numbers.significant(value) == expected
+    assert numerals.significant(value) == expected
 
 
 def test_styles():
-    assert numbers.percent(0.6214) == "62.1%"
-    assert numbers.decimal(0.87444) == "0.874"
-    assert numbers.decimal(-0.08) == "\u22120.080"
-    assert numbers.count(1989.0) == "1,989"
+    assert numerals.percent(0.6214) == "62.1%"
+    assert numerals.decimal(0.87444) == "0.874"
+    assert numerals.decimal(-0.08) == "\u22120.080"
+    assert numerals.count(1989.0) == "1,989"
 
 
 def test_a_negative_number_that_rounds_to_zero_has_no_sign():
-    assert numbers.decimal(-0.0001) == "0.000"
-    assert numbers.percent(-1e-9) == "0.0%"
+    assert numerals.decimal(-0.0001) == "0.000"
+    assert numerals.percent(-1e-9) == "0.0%"
 
 
 @given(value=st.floats(1e-9, 1e6), digits=st.integers(1, 5))
 def test_a_promise_is_rounded_up(value, digits):
-    text = numbers.at_most(value, digits).replace(",", "")
+    text = numerals.at_most(value, digits).replace(",", "")
     if "×" not in text:
         assert float(text) >= value * (1 - 1e-8)
         assert float(text) <= value * (1 + 10 ** (1 - digits)) + 1e-12
 
 
 def test_p_values():
-    assert numbers.p_value(0.0004) == "p < 0.001"
-    assert numbers.p_value(0.0341) == "p = 0.034"
-    assert numbers.p_value(None) == "p not measurable"
+    assert numerals.p_value(0.0004) == "p < 0.001"
+    assert numerals.p_value(0.0341) == "p = 0.034"
+    assert numerals.p_value(None) == "p not measurable"
 
 
 def test_intervals():
-    assert numbers.interval(0.55, 0.84) == "0.550 to 0.840"
-    assert numbers.interval(0.55, 0.84, "percent") == "55.0% to 84.0%"
-    assert numbers.interval(0.55, None) == "no interval"
-    assert numbers.interval(3.0, 3.0) == "no interval"
+    assert numerals.interval(0.55, 0.84) == "0.550 to 0.840"
+    assert numerals.interval(0.55, 0.84, "percent") == "55.0% to 84.0%"
+    assert numerals.interval(0.55, None) == "no interval"
+    assert numerals.interval(3.0, 3.0) == "no interval"
 
 
 def test_rounding_never_hides_the_side_of_a_limit():
-    assert numbers.beside(0.79996, 0.8) == "0.79996"
-    assert numbers.beside(0.8, 0.8) == "0.800"
-    assert numbers.beside(0.644, 0.8) == "0.644"
-    assert numbers.beside(0.09996, 0.1, "percent") == "10.00%".replace("10.00", "9.996")
+    assert numerals.beside(0.79996, 0.8) == "0.79996"
+    assert numerals.beside(0.8, 0.8) == "0.800"
+    assert numerals.beside(0.644, 0.8) == "0.644"
+    assert numerals.beside(0.09996, 0.1, "percent") == "10.00%".replace("10.00", "9.996")
 
 
 @given(value=st.floats(0, 2), limit=st.sampled_from([0.1, 0.8, 1.25]))
 def test_a_value_beside_its_limit_reads_on_its_own_side(value, limit):
-    shown = float(numbers.beside(value, limit).replace(",", ""))
+    shown = float(numerals.beside(value, limit).replace(",", ""))
     if abs(value - limit) > 1e-9:
         assert (shown < limit) == (value < limit)
 
 
 @given(FINITE)
 def test_significant_keeps_the_size(value):
-    text = numbers.significant(value).replace(",", "").replace("\u2212", "-")
+    text = numerals.significant(value).replace(",", "").replace("\u2212", "-")
     if "×" not in text:
         assert float(text) == pytest.approx(value, rel=5.1e-3, abs=1e-9)
