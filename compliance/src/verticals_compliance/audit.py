@@ -91,11 +91,24 @@ def run_audit(
             f"evidence was recorded for bundle {evidence.info.bundle}, not for {bundle.digest}",
             hint="verticals evidence BUNDLE --data DATA --out DIR records it for this bundle",
         )
-    tables, info = evidence.tables, evidence.info
-    plugin = run_checks(checks, tables, info, carried=carried)
+    plugin = run_checks(checks, evidence.tables, evidence.info, carried=carried)
     policy = with_rules(policy, plugin.rules)
     material = read_material(evidence, bundle.contract, policy.level)
-    facts = Facts(
+    facts = _facts(evidence, bundle, policy, material, plugin, seed)
+    record = _record(evidence, bundle, policy, facts, plugin, seed)
+    return Audit(record=record, policy=policy, checks=plugin, material=material)
+
+
+def _facts(
+    evidence: Evidence,
+    bundle: Bundle,
+    policy: Policy,
+    material: Material,
+    plugin: Checks,
+    seed: int,
+) -> Facts:
+    tables, info = evidence.tables, evidence.info
+    return Facts(
         performance=material.performance,
         fairness=fairness(material.comparisons, policy, seed=seed),
         privacy=privacy_section(bundle.privacy, tables.get("membership"), policy.level),
@@ -114,8 +127,6 @@ def run_audit(
         level=policy.level,
         events=material.events,
     )
-    record = _record(evidence, bundle, policy, facts, plugin, seed)
-    return Audit(record=record, policy=policy, checks=plugin, material=material)
 
 
 def write_audit(folder: str | Path, record: AuditRecord) -> Path:

@@ -72,23 +72,7 @@ def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
         "split": manifest.split,
         "training": {"settings": manifest.training, "history": history(tables)},
         "privacy": bundle.privacy,
-        "evidence": {
-            "digest": evidence.digest,
-            "form": info.form,
-            "bundle": info.bundle,
-            "part": info.part,
-            "rows": info.rows,
-            "units": info.units,
-            "origin": info.origin,
-            "min_cell": info.min_cell,
-            "noise_epsilon": info.noise_epsilon,
-            "fingerprint": info.fingerprint,
-            "decision": info.decision,
-            "tables": list(tables),
-            "attributes": [
-                {**asdict(item), "groups": list(item.groups)} for item in info.attributes
-            ],
-        },
+        "evidence": _evidence(evidence),
         "policy": {**done.policy.to_json(), "digest": done.policy.digest},
         "checks": [asdict(outcome) for outcome in done.checks.outcomes],
         "curves": curves(done.material.predictions, level, limits=not is_rough(evidence)),
@@ -163,6 +147,25 @@ def outcomes_of(details: Mapping[str, Any]) -> tuple[CheckOutcome, ...]:
             f"details.json holds no checks of an audit: {type(error).__name__} {error}",
             hint="verticals audit BUNDLE --out DIR writes it again",
         ) from error
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    info = evidence.info
+    return {
+        "digest": evidence.digest,
+        "form": info.form,
+        "bundle": info.bundle,
+        "part": info.part,
+        "rows": info.rows,
+        "units": info.units,
+        "origin": info.origin,
+        "min_cell": info.min_cell,
+        "noise_epsilon": info.noise_epsilon,
+        "fingerprint": info.fingerprint,
+        "decision": info.decision,
+        "tables": list(evidence.tables),
+        "attributes": [{**asdict(item), "groups": list(item.groups)} for item in info.attributes],
+    }
 
 
 def _contract(contract: DataContract) -> dict[str, Any]:

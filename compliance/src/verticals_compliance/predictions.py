@@ -7,7 +7,7 @@ favourable outcome.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,15 +55,13 @@ class Predictions:
 
     def take(self, rows: Array) -> Predictions:
         """Return the rows that a boolean mask selects."""
-        return Predictions(
-            **{
-                **self.__dict__,
-                "score": _taken(self.score, rows),
-                "outcome": self.outcome[rows],
-                "choice": _taken(self.choice, rows),
-                "probabilities": _taken(self.probabilities, rows),
-                "units": _taken(self.units, rows),
-            }
+        return replace(
+            self,
+            score=_taken(self.score, rows),
+            outcome=self.outcome[rows],
+            choice=_taken(self.choice, rows),
+            probabilities=_taken(self.probabilities, rows),
+            units=_taken(self.units, rows),
         )
 
 
@@ -98,41 +96,57 @@ def _one(
     info: EvidenceInfo,
     units: Array | None,
 ) -> Predictions | None:
+    """Return the predictions of one target, or None if no output predicts it."""
     name = f"target:{target.name}"
-    outcome = _numbers(scores, name) if name in scores else np.full(scores.rows, np.nan)
-    score = choice = probabilities = None
-    words, cut, output = NO_DECISION, None, target.name
-    if target.kind == "binary":
-        output = next(
-            (o.name for o in outputs if o.kind == "probability" and o.name in columns), ""
-        )
-        if not output:
-            return None
-        score = columns[output]
-        if info.decision.get("target") == target.name and "decision" in scores:
-            choice = _numbers(scores, "decision")
-            words = str(info.decision.get("rule") or "as recorded in the evidence")
-            cut = info.decision.get("cut")
-    else:
-        plain = [o.name for o in outputs if not o.value and o.name in columns]
-        score = columns[plain[0]] if plain and target.kind in ("numeric", "ordinal") else None
-        output = plain[0] if plain else target.name
-        probabilities = _probabilities(target, outputs, columns)
-        if probabilities is not None:
-            choice, words = _most_probable(probabilities), MOST_PROBABLE
     favourable, said = favourable_of(target)
-    return Predictions(
-        output=output,
+    found = Predictions(
+        output=target.name,
         target=target,
-        score=score,
-        outcome=outcome,
-        choice=choice,
-        probabilities=probabilities,
+        score=None,
+        outcome=_numbers(scores, name) if name in scores else np.full(scores.rows, np.nan),
+        choice=None,
+        probabilities=None,
         units=units,
         favourable=favourable,
         favourable_words=said,
-        decision_words=words,
-        cut=cut,
+        decision_words=NO_DECISION,
+    )
+    if target.kind == "binary":
+        return _with_score(found, outputs, columns, scores, info)
+    plain = [item.name for item in outputs if not item.value and item.name in columns]
+    if plain:
+        score = columns[plain[0]] if target.kind in ("numeric", "ordinal") else None
+        found = replace(found, output=plain[0], score=score)
+    probabilities = _probabilities(target, outputs, columns)
+    if probabilities is None:
+        return found
+    return replace(
+        found,
+        probabilities=probabilities,
+        choice=_most_probable(probabilities),
+        decision_words=MOST_PROBABLE,
+    )
+
+
+def _with_score(
+    found: Predictions,
+    outputs: list[OutputInfo],
+    columns: Mapping[str, Array],
+    scores: Table,
+    info: EvidenceInfo,
+) -> Predictions | None:
+    """Add the probability of the positive value, and the decision where one is on this target."""
+    chances = [o.name for o in outputs if o.kind == "probability" and o.name in columns]
+    if not chances:
+        return None
+    found = replace(found, output=chances[0], score=columns[chances[0]])
+    if info.decision.get("target") != found.target.name or "decision" not in scores:
+        return found
+    return replace(
+        found,
+        choice=_numbers(scores, "decision"),
+        decision_words=str(info.decision.get("rule") or "as recorded in the evidence"),
+        cut=info.decision.get("cut"),
     )
 
 
