@@ -12,11 +12,15 @@ from verticals.networks import additive, table
 from verticals.plugin import Inputs, TorchSolution
 from verticals_credit_scoring.demo import demo
 
+# Eight members that share nearly all weights: an ensemble at the price of a wider network.
+_RESIDUAL = {"residual": True, "members": 8, "hidden": 64, "dropout": 0.1}
+
 
 def network(inputs: Inputs, targets: Sequence[Target], options: Mapping[str, Any]) -> nn.Module:
     """Return the network that `options["network"]` names."""
-    make = additive if options.get("network", "additive") == "additive" else table
-    return make(inputs, targets, options)
+    if options.get("network", "additive") == "additive":
+        return additive(inputs, targets, options)
+    return table(inputs, targets, {**_RESIDUAL, **options})
 
 
 # Half of the demo's rows are held out: fewer leave too few Black applicants to say anything.

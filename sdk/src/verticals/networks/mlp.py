@@ -9,6 +9,7 @@ it can be trained with differential privacy.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ class TableNetwork(nn.Module):
 
     With `members` above 1, training returns the raw scores of each member, (rows, members,
     width), so that each is held to the targets by itself; evaluation returns their mean
-    (rows, width).
+    (rows, width). `train_options` are defaults for `verticals.training`.
     """
 
     def __init__(
@@ -98,6 +99,13 @@ class TableNetwork(nn.Module):
             )
         self.inputs = inputs
         self.width = width
+        self.train_options: Mapping[str, Any] = {
+            "learning_rate": 2e-3,
+            "weight_decay": 1e-2,
+            "epochs": 12,
+            "least_steps": 120,
+            "private": {"steps": 200, "batch_size": 1024, "weight_decay": 0.0},
+        }
         self.members = members
         columns = flat_width(inputs)
         self.spread = MemberScale(members, columns) if members > 1 else None
