@@ -102,7 +102,11 @@ def _psi(train: Array, audited: Array) -> float:
 
 
 def _psi_interval(psi: float, n: float, m: float, bins: int) -> tuple[float, float]:
-    """Return the 95 % interval of an index from bins of n and m rows."""
+    """Return the 95 % interval of an index from bins of n and m rows.
+
+    Chance alone lifts a measured index, so the inverted interval can end below it where the true
+    index is near zero; it is widened to hold the measured one.
+    """
     from scipy.optimize import brentq
     from scipy.stats import chi2, ncx2
 
@@ -116,4 +120,4 @@ def _psi_interval(psi: float, n: float, m: float, bins: int) -> tuple[float, flo
             brentq(lambda shift: ncx2.cdf(seen, freedom, shift) - share, 1e-12, 4 * seen + 100)
         )
 
-    return noncentrality(0.975) / scale, noncentrality(0.025) / scale
+    return min(noncentrality(0.975) / scale, psi), max(noncentrality(0.025) / scale, psi)
