@@ -1,6 +1,6 @@
 """Photograph a report in headless Chromium, to be looked at by a person.
 
-    .venv/bin/python compliance/tests/report/photograph.py report.html /tmp/report_
+    .venv/bin/python compliance/tests/report/photograph.py report.html PREFIX
 
 writes PREFIXdesktop-NN.png (1280 wide), PREFIXphone-NN.png (390 wide), PREFIX.pdf and
 PREFIXprint-NN.png (A4; needs pdftoppm).
