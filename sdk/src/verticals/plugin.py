@@ -276,7 +276,8 @@ class TorchSolution:
     `demo()` returns a contract and a raw table. `network(inputs, targets, options)` returns a
     module whose `forward` takes `{block: tensor}` and returns (rows, width) raw scores: log-odds
     for a binary target, one column a class for a categorical one, one a threshold for an ordinal
-    one (levels − 1, decreasing), the value for a numeric one; targets side by side.
+    one (levels − 1, decreasing), the value for a numeric one (with declared bounds: middle plus
+    half the range times the raw score); targets side by side.
     """
 
     demo: Callable[[], tuple[DataContract, Table]]
