@@ -78,6 +78,7 @@ def test_neither_epsilon_nor_no_privacy_names_both(capsys, tmp_path):
         (("--no-privacy", "--data", "x.csv"), "--data is given without --contract"),
         (("--no-privacy", "--resume"), "no checkpoint"),
         (("--no-privacy", "--key", "absent.key"), "key file absent.key"),
+        (("--no-privacy", "--sign", "absent.key"), "absent.key"),
     ],
 )
 def test_a_wrong_call_is_refused_and_writes_nothing(capsys, tmp_path, arguments, says):

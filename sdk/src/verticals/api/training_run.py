@@ -19,7 +19,7 @@ from verticals.api.vertical import (
     merged_options,
     refuse_unbounded_reads,
 )
-from verticals.bundle import BundleContents, write_bundle
+from verticals.bundle import BundleContents, load_signer, write_bundle
 from verticals.contract import (
     DataContract,
     bind,
@@ -82,6 +82,7 @@ def train(
     `BundleError`; nothing is written to `out` unless training succeeds.
     """
     _check_privacy_choice(epsilon, delta, no_privacy)
+    signer = load_signer(sign) if sign is not None else None  # before hours are spent
     vertical = load_vertical(solution)
     if epsilon is not None and "private" not in vertical.info.offers:
         raise PrivacyError(
@@ -142,7 +143,7 @@ def train(
         Path(out),
         contents,
         trained_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        signer=sign,
+        signer=signer,
     )
     evidence = Path(f"{out}.evidence")
     digest = measure(
