@@ -300,3 +300,33 @@ def test_columns_that_were_not_bound_are_refused(name, column, message):
 def test_an_absent_column_is_named():
     with pytest.raises(DataError, match="'grade' is not a column"):
         build_encoder(FIELDS).encode(bound_table().without(["grade"]))
+
+
+@given(
+    st.lists(st.floats(-5, 2_000) | st.just(math.nan), min_size=1, max_size=30),
+    st.integers(1, 6),
+)
+def test_all_numeric_fields_at_once_equal_each_field_alone(values, bins):
+    fields = (
+        Field(name="a", kind="numeric", bounds=(0.5, 900.0), scale="log"),
+        Field(name="b", kind="boolean"),
+        Field(name="c", kind="numeric", bounds=(0.0, 900.0), scale="signed-log"),
+        Field(name="d", kind="numeric", bins=(0.0, 1.0, 7.0, 50.0)),
+        Field(name="e", kind="numeric", bounds=(-3.0, 3.0), columns=("e1", "e2")),
+    )
+    column = np.array(values)
+    table = Table(
+        {
+            "a": column,
+            "b": np.where(np.isnan(column), np.nan, (column > 3).astype(float)),
+            "c": column * 0.3,
+            "d": column,
+            "e": np.stack([column, column / 7], axis=1),
+        }
+    )
+    encoder = build_encoder(fields, bins=bins)
+    whole = encoder.encode(table)["table"]
+    for field in fields:
+        _, where = encoder.inputs.where[field.name]
+        alone = encoder.encode_field(field.name, table[field.name])
+        assert (whole[:, where] == alone).all(), field.name

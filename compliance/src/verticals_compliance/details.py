@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from verticals.bundle import Bundle
-from verticals.contract.model import DataContract, Field
+from verticals.contract.model import Amount, DataContract, Field
 from verticals.errors import AuditError, DataError
 from verticals.evidence import Evidence
 from verticals.files import write_file
@@ -46,6 +46,7 @@ from verticals_compliance.summaries import (
     producer_tables,
     reasons,
     shapes,
+    split_notes,
 )
 
 DETAILS = "details.json"
@@ -69,7 +70,7 @@ def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
         "files": [asdict(entry) for entry in bundle.files],
         "outputs": [asdict(output) for output in info.outputs],
         "contract": _contract(contract),
-        "split": manifest.split,
+        "split": {**manifest.split, "notes": split_notes(tables)},
         "training": {"settings": manifest.training, "history": history(tables)},
         "privacy": bundle.privacy,
         "evidence": _evidence(evidence),
@@ -84,7 +85,7 @@ def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
         "distribution": distribution(tables, contract),
         "encoding": encoding(tables),
         "membership": membership(tables),
-        "producer_tables": producer_tables(tables),
+        "producer_tables": producer_tables(tables, info.rows),
     }
     result: dict[str, Any] = plain(found, "details")
     return result
@@ -176,10 +177,17 @@ def _contract(contract: DataContract) -> dict[str, Any]:
             for key in ("name", "solution", "description", "source", "licence")
         },
         **{key: getattr(contract, key) for key in ("id", "group", "time")},
+        **{key: getattr(contract, key) for key in ("label_time", "label_delay")},
+        "entities": [asdict(entity) for entity in contract.entities],
+        "amount": None if contract.amount is None else _amount(contract.amount),
         "targets": [asdict(target) for target in contract.targets],
         "decision": None if decision is None else asdict(decision),
         "fields": [_field(item) for item in contract.fields],
     }
+
+
+def _amount(amount: Amount) -> dict[str, Any]:
+    return {item.name: getattr(amount, item.name) for item in fields(amount)}
 
 
 def _field(item: Field) -> dict[str, Any]:

@@ -136,11 +136,20 @@ def membership(tables: Tables) -> dict[str, Any] | None:
     }
 
 
-def producer_tables(tables: Tables) -> dict[str, Any]:
-    """Return small tables of plugins whole; they are named `<plugin>.<name>`."""
+def split_notes(tables: Tables) -> list[str]:
+    """Return what a person should know of how the parts came about."""
+    table = tables.get("split")
+    return [] if table is None else [str(note) for note in table["note"]]
+
+
+def producer_tables(tables: Tables, rows_audited: int) -> dict[str, Any]:
+    """Return small tables of plugins whole; they are named `<plugin>.<name>`.
+
+    A table with a row for each audited row tells of single persons: no report shows it.
+    """
     found = {}
     for name in sorted(tables):
-        table = tables[name] if "." in name else None
+        table = tables[name] if "." in name and tables[name].rows != rows_audited else None
         if table is None or table.rows > MOST_ROWS or any(c.ndim > 1 for c in table.values()):
             continue
         rows = records(table)

@@ -88,14 +88,15 @@ def name_problem(name: str) -> str:
 # ---- writing ---------------------------------------------------------------------------------
 
 
-def write_file(path: Path, data: bytes, *, what: str) -> None:
+def write_file(path: Path, data: bytes, *, what: str, mode: int = 0o666) -> None:
     """Write a file in one step: a reader, and a kill, sees the old bytes or the new ones.
 
-    Raises `DataError` if the system refuses.
+    `mode` are the permissions of the file, less the process' umask. Raises `DataError` if the
+    system refuses.
     """
     with system_errors(what, "written"):
         target = _placed(path, what)
-        with _temporary(target, folder=False) as temporary:
+        with _temporary(target, folder=False, mode=mode) as temporary:
             _fill(temporary, data, os.O_WRONLY)
             os.replace(temporary, target)
             _sync_folder(target.parent)
@@ -178,7 +179,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 @contextmanager
-def _temporary(target: Path, *, folder: bool) -> Iterator[Path]:
+def _temporary(target: Path, *, folder: bool, mode: int = 0o666) -> Iterator[Path]:
     """Make an empty file or folder beside the target; remove what bears its name in the end.
 
     It is locked while its writer lives. So each writer can tell what killed ones left behind,
@@ -190,7 +191,7 @@ def _temporary(target: Path, *, folder: bool) -> Iterator[Path]:
         if folder:
             os.mkdir(path)
         else:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
         with _locked(path, wait=True):
             if not path.exists():  # another writer took it for a stale one before it was locked
                 continue

@@ -189,6 +189,15 @@ class FeatureStream(Protocol):
 
 
 @runtime_checkable
+class LabelledStream(FeatureStream, Protocol):
+    """A stream whose derived fields also read labels, which come late."""
+
+    def label(self, event: Mapping[str, Any], value: float, time: Any) -> None:
+        """Take in a label: of this event (its entities and time), known at `time`."""
+        ...
+
+
+@runtime_checkable
 class Features(Protocol):
     """Derive fields before the split. Each field names, in `reads`, the entities it reads."""
 
@@ -203,6 +212,27 @@ class Features(Protocol):
 
     def stream(self) -> FeatureStream:
         """Return an empty stream, for online scoring."""
+        ...
+
+
+@runtime_checkable
+class BoundedFeatures(Features, Protocol):
+    """Derived fields of which some can be left out, as private training needs it."""
+
+    def within(self, entities: frozenset[str]) -> BoundedFeatures:
+        """Return the features without the fields that read other entities than these."""
+        ...
+
+
+@runtime_checkable
+class Actions(Protocol):
+    """Turn a scored event into what to do about it, by a policy that needs no retraining."""
+
+    def decide(self, scored: Mapping[str, Any], row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what to add to a scored event: an action, the rules that fired.
+
+        `scored` is what `OnlineScorer.push` gives; `row` holds the bound and derived values.
+        """
         ...
 
 
@@ -246,7 +276,8 @@ class Solution(Protocol):
     """The escape hatch: latent traits, trees, vendor models.
 
     A solution that is not a `TorchSolution` may also have `outputs(contract) -> tuple[Output,
-    ...]`; a model may also have `attributions(table)` (see `verticals.explain.Attributions`).
+    ...]` and `features_for(contract) -> Features | None`; a model may also have
+    `attributions(table)` (see `verticals.explain.Attributions`).
     """
 
     def demo(self) -> tuple[DataContract, Table]:
@@ -278,6 +309,11 @@ class TorchSolution:
     for a binary target, one column a class for a categorical one, one a threshold for an ordinal
     one (levels − 1, decreasing), the value for a numeric one (with declared bounds: middle plus
     half the range times the raw score); targets side by side.
+
+    `features_for(contract)` takes the place of `features` where the derived fields follow from
+    the contract. `wording(field, row, contract)` says a reason in words with the row's own values
+    (bound and derived; None: the field's label says it). `actions(contract, options)` makes what
+    turns scores into actions online, from the keyword arguments of `Scorer.online`.
     """
 
     demo: Callable[[], tuple[DataContract, Table]]
@@ -286,6 +322,9 @@ class TorchSolution:
     finish: Finish | None = None
     evidence: Callable[[Model, Mapping[str, Table]], Mapping[str, Table]] | None = None
     encoders: Mapping[str, FieldEncoder] | None = None
+    features_for: Callable[[DataContract], Features | None] | None = None  # where they depend on it
+    wording: Callable[[Field, Mapping[str, Any], DataContract], str | None] | None = None
+    actions: Callable[[DataContract, Mapping[str, Any]], Actions] | None = None
     options: Mapping[str, Any] = field(default_factory=_empty)  # training defaults
     demo_shares: Mapping[str, float] = field(default_factory=_empty)  # of the demo's rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from verticals.errors import BundleError, TrainingError
 from verticals.explain import (
     Attributions,
     Background,
+    additive_means,
     declared_background,
     explain_additive,
     explain_game,
@@ -26,7 +28,13 @@ from verticals.networks import AdditiveNetwork, heads, shape_table
 from verticals.plugin import Columns, Model, Setup, State, TorchSolution
 from verticals.seeding import seeded
 from verticals.table import Array, Table
-from verticals.training import TrainOptions, pick_device, train_network, train_options
+from verticals.training import (
+    TrainOptions,
+    imbalance,
+    pick_device,
+    train_network,
+    train_options,
+)
 
 ROWS_AT_ONCE = 16_384
 BACKGROUND_POINTS = 64
@@ -61,6 +69,10 @@ class TorchAdapter:
         options = {**declared.options, **setup.options}
         encoder = self._encoder(train, setup, options)
         network = self._network(encoder, setup, options)
+        chosen = train_options(options, network, private=setup.private)
+        shift = imbalance.prior_shift(chosen, contract.targets)
+        train = _thinned(train, contract, chosen, setup)
+        validation = _thinned(validation, contract, chosen, setup)
         trained = train_network(
             network,
             encoder.encode(train),
@@ -71,13 +83,14 @@ class TorchAdapter:
                 if validation.rows
                 else None
             ),
-            options=train_options(options, network, private=setup.private),
+            options=chosen,
             seed=setup.seed,
             device=setup.device,
             epsilon=setup.epsilon,
             delta=setup.delta,
             max_grad_norm=setup.max_grad_norm,
             units=_units(train) if setup.private and contract.group else None,
+            loss=imbalance.weighted_loss(contract.targets, chosen),
             checkpoint=setup.checkpoint,
             progress=setup.progress,
         )
@@ -88,6 +101,7 @@ class TorchAdapter:
             device=setup.device,
             privacy=trained.privacy.to_json() if trained.privacy is not None else None,
             training=trained.facts,
+            shift=shift,
         )
 
     def load(self, state: State, setup: Setup) -> TorchModel:
@@ -120,6 +134,9 @@ class TorchAdapter:
             device=setup.device,
             privacy=None,
             training=settings.get("training", {}),
+            shift=np.array(
+                settings.get("prior_shift", [0.0] * heads.width(setup.contract.targets))
+            ),
         )
 
     def evidence(self, model: Model, parts: Mapping[str, Table]) -> Mapping[str, Table]:
@@ -151,9 +168,11 @@ class TorchModel:
         device: str,
         privacy: Mapping[str, Any] | None,
         training: Mapping[str, Any],
+        shift: Array,
     ) -> None:
         self.encoder = encoder
-        self._contract = contract
+        self.contract = contract
+        self._shift = shift  # (width,): corrects the log-odds for how rare outcomes were learnt
         self._device = pick_device(device)
         self._network = network.to(self._device).eval()
         self._privacy = privacy
@@ -161,7 +180,7 @@ class TorchModel:
 
     def predict(self, table: Table) -> Columns:
         """Return the score columns of the contract's targets."""
-        return heads.scores(self._raw(table), self._contract.targets)
+        return heads.scores(self._raw(table), self.contract.targets)
 
     def state(self) -> State:
         """Return weights, encoder settings, training facts and the privacy record."""
@@ -173,16 +192,18 @@ class TorchModel:
             "training": dict(self._training),
             "privacy": self._privacy,
         }
+        if self._shift.any():
+            settings["prior_shift"] = self._shift.tolist()
         return State(tensors=tensors, settings=settings)
 
     def attributions(self, table: Table) -> Attributions:
         """Return Shapley values of the raw scores: exact for an additive network, else sampled."""
         blocks = self.encoder.encode(table)
-        background = declared_background(self._contract.inputs, self.encoder)
-        names = raw_outputs(self._contract.targets)
-        if isinstance(self._network, AdditiveNetwork):
-            terms = _DoubleTerms(self._network)
-            return explain_additive(terms, blocks, background, self.encoder.inputs, names)
+        names, inputs = raw_outputs(self.contract.targets), self.encoder.inputs
+        background = self._background
+        if self._additive is not None:
+            terms, means = self._additive
+            return explain_additive(terms, blocks, background, inputs, names, means=means)
         game = make_game(
             self._score_blocks,
             blocks,
@@ -192,15 +213,27 @@ class TorchModel:
         )
         return explain_game(game, method="sampled", draws=SAMPLED_DRAWS)
 
+    @cached_property
+    def _background(self) -> Background:
+        return declared_background(self.contract.inputs, self.encoder)
+
+    @cached_property
+    def _additive(self) -> tuple[_DoubleTerms, Array] | None:
+        """Return an additive network's terms and their means over the background."""
+        if not isinstance(self._network, AdditiveNetwork):
+            return None
+        terms = _DoubleTerms(self._network, self._shift)
+        return terms, additive_means(terms, self._background, self.encoder.inputs)
+
     def row_losses(self, table: Table) -> Array:
         """Return (rows,) losses against the labels in the table; unlabelled rows are left out."""
-        known = _labelled(table, self._contract)
+        known = _labelled(table, self.contract)
         raw = torch.from_numpy(self._raw(known))
         labels = {
             name: torch.from_numpy(column)
-            for name, column in _labels(known, self._contract.targets).items()
+            for name, column in _labels(known, self.contract.targets).items()
         }
-        losses: Array = heads.row_losses(raw, self._contract.targets, labels).numpy()
+        losses: Array = heads.row_losses(raw, self.contract.targets, labels).numpy()
         return losses
 
     def encoding_counts(self, table: Table) -> Table:
@@ -211,7 +244,7 @@ class TorchModel:
         """Return the shape functions of an additive network, else an empty table."""
         if not isinstance(self._network, AdditiveNetwork):
             return Table({})
-        return shape_table(self._network, raw_outputs(self._contract.targets))
+        return shape_table(self._network, raw_outputs(self.contract.targets))
 
     def _raw(self, table: Table) -> Array:
         return self._score_blocks(self.encoder.encode(table))
@@ -227,17 +260,18 @@ class TorchModel:
                 for name, block in blocks.items()
             }
             raw: Tensor = self._network({k: v.to(self._device) for k, v in part.items()})
-            parts.append(raw.double().cpu().numpy())
-        width = heads.width(self._contract.targets)
+            parts.append(raw.double().cpu().numpy() + self._shift)
+        width = heads.width(self.contract.targets)
         return np.concatenate(parts) if parts else np.zeros((0, width))
 
 
 class _DoubleTerms:
     """Read an additive network's terms in double precision, so that they add up exactly."""
 
-    def __init__(self, network: AdditiveNetwork) -> None:
+    def __init__(self, network: AdditiveNetwork, shift: Array) -> None:
         kept = {id(network.inputs): network.inputs}  # shared: declarations never change
         self._network = copy.deepcopy(network, kept).cpu().double().eval()
+        self._shift = shift
         self.players = network.players
 
     @torch.no_grad()
@@ -249,7 +283,7 @@ class _DoubleTerms:
 
     def bias(self) -> Array:
         """Return (outputs,)."""
-        found: Array = self._network.bias.detach().numpy()
+        found: Array = self._network.bias.detach().numpy() + self._shift
         return found
 
 
@@ -291,6 +325,14 @@ def _labelled(table: Table, contract: DataContract) -> Table:
 
 def _labels(table: Table, targets: Sequence[Target]) -> dict[str, Array]:
     return {target.name: np.asarray(table[target.name], dtype=np.float32) for target in targets}
+
+
+def _thinned(table: Table, contract: DataContract, options: TrainOptions, setup: Setup) -> Table:
+    """Return the rows to learn from, where most of the negatives are to be left out."""
+    if options.keep_negatives == 1 or not table.rows:
+        return table
+    label = table[contract.targets[0].name]
+    return table.take(imbalance.kept_rows(label, options, seed=setup.seed, private=setup.private))
 
 
 def _units(table: Table) -> Array:

@@ -150,6 +150,11 @@ SPLITS: Mapping[str, str] = MappingProxyType(
         "stratified": "at random, each part with the same share of every outcome",
         "time": "by time: the oldest rows train, the newest are held out",
         "group": "by group: rows that belong together are in one part",
+        "stratified, although there is a time": "at random, which was asked for twice: the model "
+        "learnt from events later than those it is tested on, so that its figures are too good",
+        "group, although there is a time": "by group, not by time, which was asked for twice: the "
+        "model learnt from events later than those it is tested on, so that its figures are too "
+        "good",
     }
 )
 

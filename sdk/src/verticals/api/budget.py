@@ -24,6 +24,11 @@ _SEQUENTIAL = (
     "calibration part. The split goes by time, so one person may stand in both parts: the two "
     "compose sequentially, and their sum is the ε stated here."
 )
+_LATER = (
+    "The split goes by time and protects persons ({group}): a later training on later events "
+    "shares persons with this one, so that the two releases compose sequentially and their ε add "
+    "up."
+)
 _RAW_FINISH = (
     "Not covered: the solution's own finish was fitted on the calibration part without noise; "
     "settings.json shows what it took from those rows."
@@ -38,6 +43,7 @@ class Budget:
     decision: float | None
     sequential: bool = False
     raw_finish: bool = False
+    group: str = ""  # where the split goes by time and persons stand in several parts
 
     def total(self, record: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """Return a training's privacy record as the record of the whole bundle."""
@@ -49,6 +55,8 @@ class Budget:
             text = _SEQUENTIAL if self.sequential else _PARALLEL
             statement.append(text.format(decision=self.decision))
             epsilon = epsilon + self.decision if self.sequential else max(epsilon, self.decision)
+        if self.group:
+            statement.append(_LATER.format(group=self.group))
         if self.raw_finish:
             statement.append(_RAW_FINISH)
         return {**record, "epsilon": epsilon, "statement": statement}
@@ -58,13 +66,14 @@ def divide_budget(epsilon: float | None, contract: DataContract, vertical: Verti
     """Divide epsilon: a cut that must be fitted costs a tenth where persons are shared."""
     if epsilon is None:
         return Budget(training=None, decision=None)
+    group = contract.group if shares_persons(contract) else ""
     if vertical.finish is not None:
-        return Budget(training=epsilon, decision=None, raw_finish=True)
+        return Budget(training=epsilon, decision=None, raw_finish=True, group=group)
     if contract.decision is None or contract.decision.rate is None:
-        return Budget(training=epsilon, decision=None)
-    if shares_persons(contract):
+        return Budget(training=epsilon, decision=None, group=group)
+    if group:
         cost = _DECISION_SHARE * epsilon
-        return Budget(training=epsilon - cost, decision=cost, sequential=True)
+        return Budget(training=epsilon - cost, decision=cost, sequential=True, group=group)
     return Budget(training=epsilon, decision=epsilon)
 
 

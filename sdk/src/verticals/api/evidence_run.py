@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,12 @@ def measure(
     private: bool,
     fingerprint: str = "",
     origin: str = PRODUCER,
+    notes: Sequence[str] = (),
 ) -> Measured:
     """Score the audited part and collect every evidence table.
 
     `parts` holds `test`, the audited part, and may hold `train`, which membership and drift are
-    measured against.
+    measured against. `notes` are what a person should know of how the parts came about.
     """
     audited = parts["test"]
     columns = finish.apply(model.predict(audited), finish_settings)
@@ -100,6 +101,8 @@ def measure(
             tables["membership"] = membership_table(
                 model.row_losses(train), model.row_losses(audited)
             )
+    if notes:
+        tables["split"] = Table({"note": np.array(list(notes), dtype=object)})
     history = state_settings.get("training", {}).get("history")
     if history and not private:
         tables["training"] = Table({name: np.array(column) for name, column in history.items()})

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verticals.contract import bind
-from verticals.plugin import State
+from verticals.api.state_file import read_state, write_state
+from verticals.contract import DataContract, bind
+from verticals.contract.model import LABEL_TIME
+from verticals.errors import CallError
+from verticals.plugin import Actions, LabelledStream, State
 from verticals.table import Table
 
 if TYPE_CHECKING:
@@ -16,19 +21,26 @@ if TYPE_CHECKING:
 
 
 class OnlineScorer:
-    """Hold a scorer and the running state of its derived fields. Made by `Scorer.online`."""
+    """Hold a scorer and the running state of its derived fields. Made by `Scorer.online`.
 
-    def __init__(self, scorer: Scorer) -> None:
+    `row` is the last event as the model saw it, bound and derived values by name: a snapshot from
+    which a decision can be examined again. It is private data, as is the state.
+    """
+
+    def __init__(self, scorer: Scorer, actions: Actions | None = None) -> None:
+        self.row: Mapping[str, Any] = {}
         self._scorer = scorer
+        self._actions = actions
         features = scorer.vertical.features
         self._stream = features.stream() if features is not None else None
 
     def push(self, event: Mapping[str, Any], *, reasons: int = 0) -> dict[str, Any]:
         """Score one raw event (source column -> value), then take it into the state.
 
-        Returns one plain value for each output, `decision` in the target's own values, and a list
-        `reasons` where they are asked for. Raises `ContractError` for an event that does not fit
-        the contract; the state is then unchanged.
+        Returns one plain value for each output, `decision` in the target's own values, a list
+        `reasons` where they are asked for, and what the solution's actions add. Raises
+        `ContractError` for an event that does not fit the contract, and `DataError` for one that
+        comes too late; the state is then unchanged.
         """
         scorer = self._scorer
         raw = Table({name: _one(value) for name, value in event.items()})
@@ -43,7 +55,49 @@ class OnlineScorer:
         if reasons:
             texts = [scored[f"reason_{place + 1}"][0] for place in range(reasons)]
             result["reasons"] = [text for text in texts if text is not None]
+        self.row = {name: table[name][0] for name in table}
+        if self._actions is not None:
+            result.update(self._actions.decide(result, self.row))
         return result
+
+    def label(self, event: Mapping[str, Any], value: Any, time: Any) -> None:
+        """Take in a label that became known: of this raw event, at `time` (ISO 8601, or a time).
+
+        `value` is in the target's own values; the event needs its entities and its time only.
+        Raises `CallError` if no derived field reads labels, `ContractError` or `DataError` for
+        what does not fit.
+        """
+        if not isinstance(self._stream, LabelledStream):
+            raise CallError(
+                f"solution {self._scorer.vertical.info.name!r} has no derived field that reads "
+                "labels, expected none to be given"
+            )
+        known, label, bound = bind_label(self._scorer.bundle.contract, event, value, time)
+        self._stream.label(bound, label, known)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Return what the stream counted: late events, unknown entities, caps that bit, …."""
+        return dict(getattr(self._stream, "counters", {}))
+
+    def save_to(self, path: str | Path) -> None:
+        """Write the running state to a file of its own, in one step (see `api.state_file`)."""
+        info = self._scorer.vertical.info
+        write_state(
+            path,
+            self.save(),
+            solution=info.name,
+            state_version=info.state_version,
+            bundle=self._scorer.digest,
+        )
+
+    def restore_from(self, path: str | Path) -> None:
+        """Take up a state that `save_to` wrote, of this solution and these derived fields.
+
+        Raises `DataError` if the file is damaged or of another version; the state is unchanged.
+        """
+        info = self._scorer.vertical.info
+        self.restore(read_state(path, solution=info.name, state_version=info.state_version))
 
     def save(self) -> State:
         """Return the running state: private data, to be kept apart from the bundle."""
@@ -53,6 +107,32 @@ class OnlineScorer:
         """Take a saved state up again."""
         if self._stream is not None:
             self._stream.restore(state)
+
+
+def bind_label(
+    contract: DataContract, event: Mapping[str, Any], value: Any, time: Any
+) -> tuple[Any, float, dict[str, Any]]:
+    """Return when a label became known, its value (1 for the positive one), and bound entities."""
+    targets = contract.targets[:1]
+    entities = tuple(dataclasses.replace(item, history=None) for item in contract.entities)
+    few = dataclasses.replace(
+        contract,
+        fields=(),
+        targets=targets,
+        entities=entities,
+        amount=None,
+        decision=None,
+        id="",
+        group="",
+        label_time="known" if contract.time else "",
+        label_delay="",
+    )
+    columns = [item.column for item in entities] + [contract.time]
+    raw = {name: _one(event[name]) for name in columns if name in event}
+    known = _one(str(time) if isinstance(time, np.datetime64) else time)
+    table = bind(few, Table({**raw, targets[0].column: _one(value), "known": known})).table
+    bound = {name: table[name][0] for name in table}
+    return table[LABEL_TIME][0], float(table[targets[0].name][0]), bound
 
 
 def _one(value: Any) -> Any:

@@ -16,13 +16,14 @@ from verticals.bundle import Bundle, check_solution, open_bundle
 from verticals.collect import Attributes, output_infos, unit_index
 from verticals.contract import DataContract, bind
 from verticals.contract.model import ID
-from verticals.data import fingerprint, iter_tables, read_table
+from verticals.data import fingerprint, iter_tables, read_table, retired_rows
 from verticals.errors import CallError, EvidenceError, ExplanationError
 from verticals.evidence import RECOMPUTED
 from verticals.explain import (
     LOG_ODDS,
     PROBABILITY_SHARE,
     Attributions,
+    Reasons,
     adverse_sign,
     principal_reasons,
     probability_shares,
@@ -128,8 +129,21 @@ class Scorer:
                 count=count,
                 adverse=np.ones(int(adverse.sum()), dtype=bool),
             )
-            labels = reason_texts(ranked)
+            labels = self._worded(reason_texts(ranked), ranked, table.take(adverse))
             texts[adverse, : labels.shape[1]] = labels
+        return texts
+
+    def _worded(self, texts: Array, ranked: Reasons, table: Table) -> Array:
+        """Say reasons in the solution's own words, with the row's values, where it has some."""
+        say = self.vertical.wording
+        if say is None:
+            return texts
+        for row, place in zip(*np.nonzero(ranked.fields >= 0), strict=True):
+            if ranked.refused[row]:
+                continue
+            field = self.contract.field(ranked.names[ranked.fields[row, place]])
+            values = {name: table[name][row] for name in table}
+            texts[row, place] = say(field, values, self.contract) or texts[row, place]
         return texts
 
     def attributions(self, table: Table) -> Attributions:
@@ -175,6 +189,14 @@ class Scorer:
         Raises `ContractError` if the data lack a target, `EvidenceError` if they are empty.
         """
         table = self.bound(data, targets=True, encoding=encoding)
+        retired = retired_rows(table, self.contract)
+        notes: tuple[str, ...] = ()
+        if retired.any():
+            notes = (
+                f"{int(retired.sum())} of {table.rows} rows are left out: they are of entities "
+                "known by then to be compromised",
+            )
+            table = table.take(~retired)
         if table.rows == 0:
             raise EvidenceError("the data have 0 rows, expected labelled rows to measure")
         measured = measure(
@@ -189,20 +211,32 @@ class Scorer:
             private=self.bundle.privacy is not None,
             fingerprint=fingerprint(table, key=key) if key else "",
             origin=RECOMPUTED,
+            notes=notes,
         )
         if min_cell is not None:
             most = int(np.bincount(unit_index(table)).max())
             measured = measured.counted(min_cell, most)
         return measured.write(out)
 
-    def online(self) -> OnlineScorer:
-        """Return a scorer for one event at a time; raise `CallError` if that is not offered."""
+    def online(self, **options: Any) -> OnlineScorer:
+        """Return a scorer for one event at a time; raise `CallError` if that is not offered.
+
+        `options` go to the solution's actions, where it has any: a policy, rules.
+        """
         if "online" not in self.vertical.info.offers:
             raise CallError(
                 f"solution {self.vertical.info.name!r} does not offer online scoring",
                 hint=f"verticals describe {self.vertical.info.name}",
             )
-        return OnlineScorer(self)
+        make = self.vertical.actions
+        if make is None and options:
+            raise CallError(
+                f"solution {self.vertical.info.name!r} has no actions, so online() takes no "
+                f"options, and {', '.join(sorted(options))} is given",
+                hint=f"verticals describe {self.vertical.info.name}",
+            )
+        actions = make(self.contract, options) if make is not None and options else None
+        return OnlineScorer(self, actions)
 
 
 def open_scorer(
@@ -218,7 +252,9 @@ def open_scorer(
     Raises `BundleError`, `SignatureError` or `PluginError`.
     """
     bundle = open_bundle(path, public_key=public_key)
-    vertical = load_vertical(check_solution(bundle, _infos()).name)
+    vertical = load_vertical(check_solution(bundle, _infos()).name).for_contract(
+        bundle.contract, private=bundle.privacy is not None
+    )
     contract = vertical.contract_with_derived(bundle.contract)
     privacy = bundle.privacy or {}
     setup = Setup(

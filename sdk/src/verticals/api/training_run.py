@@ -63,6 +63,7 @@ def train(
     device: str = "auto",
     options: Mapping[str, Any] | None = None,
     shares: Shares | None = None,
+    random_split: int = 0,
     key: bytes | None = None,
     sign: str | Path | None = None,
     resume: bool = False,
@@ -75,8 +76,9 @@ def train(
 
     Without `contract` and `data` the solution's own demo data are used. Exactly one of `epsilon`
     (train privately, and spend at most that) and `no_privacy` must be given. `key` keys the hash
-    of ids and the fingerprint of the data; without it neither is stored. `resume` continues from
-    the checkpoint that an interrupted call with the same arguments left beside `out`.
+    of ids and the fingerprint of the data; without it neither is stored. A contract with a time is
+    split by it; `random_split=2` (asking twice) splits at random all the same. `resume` continues
+    from the checkpoint that an interrupted call with the same arguments left beside `out`.
 
     Raises `CallError`, `ContractError`, `DataError`, `PrivacyError`, `TrainingError` or
     `BundleError`; nothing is written to `out` unless training succeeds.
@@ -84,21 +86,26 @@ def train(
     _check_privacy_choice(epsilon, delta, no_privacy)
     signer = load_signer(sign) if sign is not None else None  # before hours are spent
     vertical = load_vertical(solution)
-    if epsilon is not None and "private" not in vertical.info.offers:
+    private = epsilon is not None
+    if private and "private" not in vertical.info.offers:
         raise PrivacyError(
             f"solution {solution!r} does not offer private training",
             hint=f"verticals train {solution} --no-privacy …",
         )
     merged = merged_options(vertical, options or {})
     declared, table, notes = _bound_data(vertical, contract, data, encoding)
-    if epsilon is not None:
+    strict = merged.get("beyond_unit") == "refuse"
+    vertical = vertical.for_contract(declared, private=private, strict=strict)
+    if private:
         _check_reviewed(declared)
         refuse_unbounded_reads(declared, vertical.features)
     full = vertical.contract_with_derived(declared)
     derived = vertical.derive(table)
     demo_shares = getattr(vertical.solution, "demo_shares", {}) if contract is None else {}
     share = shares or Shares(**demo_shares)
-    parts, shared = _parts(derived, full, seed, share, private=epsilon is not None)
+    split_by = _split_contract(full, random_split)
+    parts, shared = _parts(derived, split_by, seed, share, private=private)
+    shared = (*_left_out_notes(vertical, full), *shared)
     checkpoint = _checkpoint_folder(Path(out), resume=resume)
     budget = divide_budget(epsilon, full, vertical)
     setup = Setup(
@@ -133,10 +140,10 @@ def train(
             "seed": seed,
             "shares": dataclasses.asdict(share),
             "rows": rows,
-            "by": _split_kind(full),
+            "by": _split_kind(split_by, random_split),
             "fingerprint": fingerprint(table, key=key) if key else "",
         },
-        training=_training_facts(setup, state.settings),
+        training=_training_facts(setup, state.settings, vertical),
         privacy=privacy,
     )
     reference = write_bundle(
@@ -155,8 +162,9 @@ def train(
         finish=finish,
         finish_settings=finished,
         state_settings=state.settings,
-        private=epsilon is not None,
+        private=private,
         fingerprint=contents.split["fingerprint"],
+        notes=shared,
     ).write(evidence)
     _remove_checkpoint(checkpoint)
     if ledger is not None:
@@ -242,7 +250,10 @@ def text_columns(contract: DataContract) -> tuple[str, ...]:
     kinds = ("categorical", "text", "ordinal")
     fields = [item.column for item in contract.fields if item.column and item.kind in kinds]
     targets = [item.column for item in contract.targets if item.kind != "numeric"]
-    return tuple(dict.fromkeys([*filter(None, (contract.id, contract.group)), *fields, *targets]))
+    entities = [item.column for item in contract.entities]
+    currency = contract.amount.currency_column if contract.amount else ""
+    keys = filter(None, (contract.id, contract.group, *entities, currency))
+    return tuple(dict.fromkeys([*keys, *fields, *targets]))
 
 
 def _check_reviewed(contract: DataContract) -> None:
@@ -277,15 +288,45 @@ def _parts(
     return {name: table.take(index) for name, index in rows.items()}, notes
 
 
-def _split_kind(contract: DataContract) -> str:
+def _split_contract(contract: DataContract, random_split: int) -> DataContract:
+    """Return the contract that says how to split: without its time if that was asked for twice."""
+    if not contract.time or not random_split:
+        return contract
+    if random_split < 2:
+        raise CallError(
+            f"contract {contract.name!r} has a time, and --random-split would let the model learn "
+            "from events later than those it is tested on",
+            hint="leave it out to split by time; give --random-split twice if you mean it",
+        )
+    return dataclasses.replace(contract, time="")
+
+
+def _split_kind(contract: DataContract, random_split: int) -> str:
     if contract.time:
         return "time"
-    return "group" if contract.group else "stratified"
+    kind = "group" if contract.group else "stratified"
+    return f"{kind}, although there is a time" if random_split else kind
 
 
-def _training_facts(setup: Setup, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _left_out_notes(vertical: Vertical, contract: DataContract) -> tuple[str, ...]:
+    """Say which derived fields private training left out."""
+    if not vertical.left_out:
+        return ()
+    names = ", ".join(item.name for item in vertical.left_out)
+    unit = contract.group or "the row itself"
+    return (
+        f"{len(vertical.left_out)} derived fields are left out, as they read rows beyond the unit "
+        f"of privacy ({unit}): {names}",
+    )
+
+
+def _training_facts(
+    setup: Setup, settings: Mapping[str, Any], vertical: Vertical
+) -> dict[str, Any]:
     facts = dict(settings.get("training", {}))
     facts.pop("history", None)
+    if vertical.left_out:
+        facts["left_out"] = [item.name for item in vertical.left_out]
     return {"seed": setup.seed, "options": dict(setup.options), **facts}
 
 

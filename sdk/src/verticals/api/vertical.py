@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from verticals import registry
-from verticals.contract.model import DataContract
+from verticals.contract.model import DataContract, Field
 from verticals.errors import CallError, PrivacyError
 from verticals.finish import DecisionFinish, score_name
 from verticals.plugin import (
+    Actions,
+    BoundedFeatures,
     Features,
     Finish,
     Output,
@@ -32,6 +34,27 @@ class Vertical:
     solution: Solution
     features: Features | None = None
     finish: Finish | None = None
+    features_for: Callable[[DataContract], Features | None] | None = None
+    wording: Callable[[Field, Mapping[str, Any], DataContract], str | None] | None = None
+    actions: Callable[[DataContract, Mapping[str, Any]], Actions] | None = None
+    left_out: tuple[Field, ...] = ()  # derived fields that private training may not read
+
+    def for_contract(
+        self, contract: DataContract, *, private: bool, strict: bool = False
+    ) -> Vertical:
+        """Return the vertical with the derived fields of this contract.
+
+        Under privacy, fields that read beyond the unit of privacy are left out where the features
+        can do without them and `strict` is not set; `refuse_unbounded_reads` refuses what is left.
+        """
+        features = self.features if self.features_for is None else self.features_for(contract)
+        left_out: tuple[Field, ...] = ()
+        if private and not strict and isinstance(features, BoundedFeatures):
+            bounded = features.within(contract.unit_keys)
+            kept = {item.name for item in bounded.fields}
+            left_out = tuple(item for item in features.fields if item.name not in kept)
+            features = bounded
+        return dataclasses.replace(self, features=features, left_out=left_out)
 
     def contract_with_derived(self, contract: DataContract) -> DataContract:
         """Return the contract with the solution's derived fields behind its own."""
@@ -68,9 +91,16 @@ def load_vertical(name: str) -> Vertical:
             solution=TorchAdapter(loaded),
             features=loaded.features,
             finish=loaded.finish,
+            features_for=loaded.features_for,
+            wording=loaded.wording,
+            actions=loaded.actions,
         )
     return Vertical(
-        info=found.info, distribution=found.distribution, version=found.version, solution=loaded
+        info=found.info,
+        distribution=found.distribution,
+        version=found.version,
+        solution=loaded,
+        features_for=getattr(loaded, "features_for", None),
     )
 
 
@@ -140,12 +170,13 @@ def refuse_unbounded_reads(contract: DataContract, features: Features | None) ->
     One person's rows would then reach the inputs of others, and the bound on what one person can
     change would not hold.
     """
-    unit = {"@group"} if contract.group else set()
+    unit = contract.unit_keys
     for item in features.fields if features is not None else ():
         beyond = [name for name in item.reads if name not in unit]
         if item.is_input and beyond:
             raise PrivacyError(
                 f"derived field {item.name!r} reads other rows of {', '.join(beyond)}, expected "
                 f"only rows of the privacy unit ({contract.group or 'the row itself'})",
-                hint="leave the field out, or train with --no-privacy",
+                hint="leave the field out (--option beyond_unit=leave-out does, where the solution "
+                "has it), or train with --no-privacy",
             )

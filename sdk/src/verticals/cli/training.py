@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 @device_option
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="See `describe`.")
 @click.option("--shares", help="Shares of train,validate,calibrate,test, for example .6,.1,.1,.2")
+@click.option(
+    "--random-split",
+    count=True,
+    help="Split at random although the contract has a time; give it twice if you mean it.",
+)
 @click.option("--resource", "resources", multiple=True, metavar="NAME=DIR", help="Outside weights.")
 @click.option("--sign", type=click.Path(path_type=Path), help="A private key to sign with.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of a killed training.")

@@ -10,41 +10,58 @@ from verticals.contract.check import Bound, bind, resolve
 from verticals.contract.columns import Note
 from verticals.contract.draft import Draft, draft_contract
 from verticals.contract.dump import contract_digest, dump_contract
+from verticals.contract.durations import is_duration, microseconds
 from verticals.contract.groups import group_labels, group_of, value_labels
 from verticals.contract.model import (
+    AMOUNT,
     GROUP,
     ID,
     KINDS,
+    LABEL_TIME,
+    LATE,
+    MEASURES,
     MISSING,
+    MISSING_AMOUNT,
     ROLES,
     ROW,
     SCALES,
     TARGET_KINDS,
     TIME,
+    Amount,
     DataContract,
     Decision,
+    Entity,
     Field,
+    History,
     Target,
 )
 from verticals.contract.parse import parse_contract, read_contract
 from verticals.contract.rules import RESERVED, unreviewed, validate_contract
 
 __all__ = [
+    "AMOUNT",
     "GROUP",
     "ID",
     "KINDS",
+    "LABEL_TIME",
+    "LATE",
+    "MEASURES",
     "MISSING",
+    "MISSING_AMOUNT",
     "RESERVED",
     "ROLES",
     "ROW",
     "SCALES",
     "TARGET_KINDS",
     "TIME",
+    "Amount",
     "Bound",
     "DataContract",
     "Decision",
     "Draft",
+    "Entity",
     "Field",
+    "History",
     "Note",
     "Target",
     "bind",
@@ -54,6 +71,8 @@ __all__ = [
     "dump_contract",
     "group_labels",
     "group_of",
+    "is_duration",
+    "microseconds",
     "parse_contract",
     "read_contract",
     "resolve",

@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from verticals.contract.canonical import coded
 from verticals.contract.columns import (
     Log,
     Note,
@@ -27,7 +26,26 @@ from verticals.contract.columns import (
     is_flat,
     read_times,
 )
-from verticals.contract.model import GROUP, ID, ROW, TIME, DataContract, Field
+from verticals.contract.events import (
+    absent,
+    bind_amount,
+    bind_entity,
+    bind_label_time,
+    check_order,
+    check_owned,
+    keyed,
+    unlabelled_times,
+)
+from verticals.contract.model import (
+    AMOUNT,
+    GROUP,
+    ID,
+    LABEL_TIME,
+    ROW,
+    TIME,
+    DataContract,
+    Field,
+)
 from verticals.errors import ContractError
 from verticals.table import Array, Table
 
@@ -92,6 +110,9 @@ def bind(
     * time: datetime64[us] in UTC; text: object; image: paths or pixels; sequence: numbers
     * a block: one array of (rows, columns)
     * targets: float64, NaN where missing; `@id`, `@group`, `@time`, and `@row`
+    * events: `@ENTITY` texts, None where missing; `@amount` int64 minor units; `@label_time`
+
+    What a history reads (entities, amount, time) is an input of the model, and so required.
 
     Raises `ContractError` that lists every violation: the column, row numbers, values seen and
     what was expected.
@@ -113,16 +134,45 @@ def bind(
     for target in contract.targets:
         read = partial(bind_target, target)
         _bind_column(target.name, target.column, read, raw, targets, log, bound)
-    for name, column, read_key in (
-        (ID, contract.id, _read_id),
-        (GROUP, contract.group, _read_group),
-        (TIME, contract.time, _read_time),
+    history = any(item.history is not None for item in contract.entities)
+    for name, column, read_key, required in (
+        (ID, contract.id, _read_id, targets),
+        (GROUP, contract.group, _read_group, targets),
+        (TIME, contract.time, _read_time, targets or history),
     ):
         if column:
-            _bind_column(name, column, partial(read_key, targets), raw, targets, log, bound)
+            _bind_column(name, column, partial(read_key, required), raw, required, log, bound)
+    _bind_events(contract, raw, targets, log, bound)
     if log.violations:
         raise _refusal(contract, log.violations)
     return Bound(table=Table({**bound, ROW: log.rows}), notes=tuple(log.notes))
+
+
+def _bind_events(
+    contract: DataContract, raw: Table, targets: bool, log: Log, bound: dict[str, Array]
+) -> None:
+    """Add entities, amount and label times, and hold them against one another."""
+    for entity in contract.entities:
+        required = targets or entity.history is not None
+        _bind_column(entity.key, entity.column, bind_entity, raw, required, log, bound)
+        if entity.owned and targets and entity.key in bound and GROUP in bound:
+            check_owned(bound[entity.key], bound[GROUP], entity.column, contract.group, log)
+    amount = contract.amount
+    if amount is not None:
+        currency = amount.currency_column
+        if currency and currency not in raw:
+            log.violations.append(_missing(currency, "the currency", raw))
+        read = partial(bind_amount, amount, raw.get(currency))
+        _bind_column(AMOUNT, amount.column, read, raw, True, log, bound)
+    if contract.label_time:
+        known = contract.label_time
+        _bind_column(LABEL_TIME, known, bind_label_time, raw, targets, log, bound)
+    if TIME in bound and (contract.entities or contract.label_time):
+        names = (contract.time, contract.label_time)
+        check_order(bound[TIME], bound.get(LABEL_TIME), names, log)
+    if LABEL_TIME in bound and contract.targets and contract.targets[0].name in bound:
+        labels = bound[contract.targets[0].name]
+        unlabelled_times(labels, bound[LABEL_TIME], contract.label_time, log)
 
 
 def _bind_column(
@@ -179,10 +229,10 @@ def _settle(name: str, column: str, own: Log, required: bool, log: Log) -> None:
 
 
 def _read_id(required: bool, column: Array, name: str, log: Log) -> Array:
-    ids, codes = _keys(column)
+    ids, codes = keyed(column)
     repeated = np.ones(codes.shape[0], dtype=bool)
     repeated[np.unique(codes, return_index=True)[1]] = False
-    missing = _absent(ids)
+    missing = absent(ids)
     log.note_rows("missing-id", name, missing, "without an id")
     if required:
         expected = "an id that an earlier row has, expected one row for each id"
@@ -193,10 +243,10 @@ def _read_id(required: bool, column: Array, name: str, log: Log) -> Array:
 
 
 def _read_group(required: bool, column: Array, name: str, log: Log) -> Array:
-    groups, _ = _keys(column)
+    groups, _ = keyed(column)
     if required:
         expected = "no value, expected the group of every row"
-        log.refuse_rows(name, _absent(groups), expected)
+        log.refuse_rows(name, absent(groups), expected)
     return groups
 
 
@@ -205,19 +255,6 @@ def _read_time(required: bool, column: Array, name: str, log: Log) -> Array:
     if required and not log.violations:
         log.refuse_rows(name, np.isnat(times), "no value, expected the time of every row")
     return times
-
-
-def _keys(column: Array) -> tuple[Array, Array]:
-    """Return the canonical text of each row (None where missing) and a code for each text."""
-    codes, texts = coded(column)
-    order: dict[str, int] = {}
-    merged = np.array([order.setdefault(text, len(order)) for text in texts], dtype=np.intp)
-    names = np.array([text or None for text in order], dtype=object)
-    return names[merged[codes]], merged[codes]
-
-
-def _absent(values: Array) -> Array:
-    return np.array([value is None for value in values], dtype=bool)
 
 
 def _matches(field: Field, names: Sequence[str]) -> tuple[str, ...]:
@@ -243,6 +280,7 @@ def _overlaps(contract: DataContract, names: Sequence[str]) -> list[str]:
     owner = {target.column: f"target {target.name}" for target in contract.targets}
     owner |= {field.column: f"field {field.name}" for field in contract.fields if field.column}
     owner |= {getattr(contract, key): f"the {key}" for key in ("id", "group")}
+    owner |= {entity.column: f"entity {entity.name}" for entity in contract.entities}
     violations = []
     for field in contract.fields:
         for column in _matches(field, names) if field.columns else ():

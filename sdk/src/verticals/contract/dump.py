@@ -9,9 +9,27 @@ from dataclasses import fields as keys_of
 from types import MappingProxyType
 from typing import Any
 
-from verticals.contract.model import DataContract, Decision, Field, Target
+from verticals.contract.model import (
+    Amount,
+    DataContract,
+    Decision,
+    Entity,
+    Field,
+    History,
+    Target,
+)
 from verticals.contract.rules import plain_number
 
+_DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "role": "feature",
+        "scale": "linear",
+        "late_events": "refuse",
+        "unknown": "refuse",
+        "digits": 2,
+        "cap": 500,
+    }
+)
 _NO_COMMENTS: Mapping[tuple[str, ...], str] = MappingProxyType({})
 _CANONICAL_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?")
 _NUMBER_LIKE = re.compile(r"[-+.0-9][0-9_.,eExXoO+-]*")
@@ -45,6 +63,16 @@ def render(contract: DataContract, comments: Mapping[tuple[str, ...], str] = _NO
         value = getattr(contract, key)
         if value or key in ("solution", "name"):
             lines.append(_line(key, _text(value), comments.get((key,))))
+    if contract.entities:
+        lines.append("entities:")
+    for entity in contract.entities:
+        lines += _item("entities", entity.name, _written(entity), comments)
+    if contract.amount:
+        inner = _flow_map(dict(_written(contract.amount)))
+        lines.append(_line("amount", inner, comments.get(("amount",))))
+    for key in ("label_time", "label_delay", "late_events"):
+        if not _is_open(key, getattr(contract, key)):
+            lines.append(_line(key, _text(getattr(contract, key)), comments.get((key,))))
     if contract.targets:
         lines.append("targets:")
     for target in contract.targets:
@@ -74,7 +102,7 @@ def _line(key: str, value: str, comment: str | None) -> str:
     return f"{line}  # {comment}" if comment else line
 
 
-def _written(item: Field | Target | Decision) -> list[tuple[str, str]]:
+def _written(item: Field | Target | Decision | Entity | Amount | History) -> list[tuple[str, str]]:
     """Return (key, YAML of its value) for what differs from the default."""
     written: list[tuple[str, str]] = []
     for key in keys_of(item):
@@ -92,10 +120,8 @@ def _written(item: Field | Target | Decision) -> list[tuple[str, str]]:
 
 
 def _is_open(key: str, value: Any) -> bool:
-    if key == "role":
-        return bool(value == "feature")
-    if key == "scale":
-        return bool(value == "linear")
+    if key in _DEFAULTS:
+        return bool(value == _DEFAULTS[key])
     return value is None or value is False or (not isinstance(value, float) and not value)
 
 
@@ -154,6 +180,10 @@ def _texts(values: Sequence[str]) -> str:
     return _flow([_text(value) for value in values])
 
 
+def _history(history: History) -> str:
+    return _flow_map(dict(_written(history)))
+
+
 def _values(values: Sequence[str]) -> str:
     return _flow([_value(value) for value in values])
 
@@ -179,7 +209,12 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
         **dict.fromkeys(("bounds", "bins", "bands"), _numbers),
         **dict.fromkeys(("cut", "rate"), plain_number),
         **dict.fromkeys(("drafted", "reads"), _texts),
-        "also_feature": _json,
+        **dict.fromkeys(("currency", "currency_column", "unknown"), _text),
+        **dict.fromkeys(("windows", "measures", "distinct"), _texts),
+        **dict.fromkeys(("cap", "recent", "digits"), str),
+        **dict.fromkeys(("also_feature", "owned", "retired"), _json),
+        "history": _history,
+        "rates": _weights,
         "columns": _patterns,
         "size": _json,
         "background": _weights,
@@ -188,8 +223,10 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
 )
 _ORDER = (
     *("target", "column", "columns", "kind", "role", "also_feature"),
+    *("currency", "currency_column", "rates", "digits", "unknown"),
+    *("windows", "measures", "distinct", "cap", "recent"),
     *("bounds", "scale", "bins", "bands", "categories", "levels", "missing", "size"),
     *("positive", "negative", "favourable", "values", "cut", "rate", "monotone"),
     *("label", "unit", "meaning", "purpose", "reason", "background", "drafted", "reads"),
-    "settings",
+    *("settings", "owned", "retired", "history"),
 )

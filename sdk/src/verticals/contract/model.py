@@ -12,6 +12,8 @@ ID = "@id"
 GROUP = "@group"
 TIME = "@time"
 ROW = "@row"
+AMOUNT = "@amount"  # whole minor units of the base currency
+LABEL_TIME = "@label_time"  # when a row's label became known
 
 KINDS = (
     "numeric",
@@ -27,7 +29,11 @@ ROLES = ("feature", "protected", "stratum", "item", "ignore")
 SCALES = ("linear", "log", "signed-log")
 TARGET_KINDS = ("binary", "categorical", "ordinal", "numeric")
 
+MEASURES = ("count", "sum", "mean", "max", "since", "ratio", "risk")  # of an entity's history
+LATE = ("refuse", "now")  # what a stream does with an event older than its entity's latest
+
 MISSING = -1  # the code of a missing categorical or ordinal value
+MISSING_AMOUNT = -(2**63)  # a missing amount in `@amount`, which is int64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +124,68 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
+class History:
+    """Declare what is derived from an entity's earlier events (see `verticals.history`).
+
+    Each measure is taken over each window ("10min", "1h", "7d"), `distinct` counts the different
+    values of other entities. Of an entity's events at most the `cap` latest are looked at, which
+    bounds the memory of a stream. `recent` is the number of latest events that a sequence field
+    holds, 0 for none.
+    """
+
+    windows: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
+    distinct: tuple[str, ...] = ()
+    cap: int = 500
+    recent: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entity:
+    """Declare what events are about: a card, a terminal, a device, an account.
+
+    `owned` says that each value belongs to one group of the contract (a card to one customer):
+    its history then reads rows of that group only, which is held against the data. `retired` says
+    that an entity leaves service once a positive label of it is known, so that a temporal test
+    leaves its later events out.
+    """
+
+    name: str
+    column: str
+    label: str = ""
+    owned: bool = False
+    retired: bool = False
+    history: History | None = None
+
+    @property
+    def key(self) -> str:
+        """Return the name of the entity's column in a bound table, as `Field.reads` has it."""
+        return f"@{self.name}"
+
+    @property
+    def title(self) -> str:
+        """Return the label that people read, or the name where none is declared."""
+        return self.label or self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """Declare the amount of an event, held as whole minor units of one base currency.
+
+    With `currency_column`, `rates` gives the value of one unit of each known currency in the base
+    currency. `unknown` says what becomes of an amount in another currency: "refuse" or "missing".
+    """
+
+    column: str
+    currency: str  # ISO 4217, of the minor units
+    digits: int = 2  # decimal places of the minor unit
+    bounds: tuple[float, float] | None = None  # in major units
+    currency_column: str = ""
+    rates: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    unknown: str = "refuse"
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataContract:
     """Say what the data mean. A human owns it; the SDK only reads it."""
 
@@ -129,6 +197,11 @@ class DataContract:
     id: str = ""  # a column
     group: str = ""  # a column: patient, student, customer
     time: str = ""  # a column
+    entities: tuple[Entity, ...] = ()
+    amount: Amount | None = None
+    label_time: str = ""  # a column: when the label became known
+    label_delay: str = ""  # or how long after the event every label becomes known: "7d"
+    late_events: str = "refuse"  # in a stream: or "now", taken as of its entity's latest time
     description: str = ""
     source: str = ""
     licence: str = ""
@@ -146,6 +219,21 @@ class DataContract:
             if item.name == name:
                 return item
         raise KeyError(name)
+
+    def entity(self, name: str) -> Entity:
+        """Return the entity of that name; raise `KeyError` if there is none."""
+        for item in self.entities:
+            if item.name == name:
+                return item
+        raise KeyError(name)
+
+    @property
+    def unit_keys(self) -> frozenset[str]:
+        """Return the keys of `Field.reads` that stay within one group, the unit of privacy."""
+        if not self.group:
+            return frozenset()
+        own = {item.key for item in self.entities if item.owned or item.column == self.group}
+        return frozenset({GROUP, *own})
 
     @property
     def inputs(self) -> tuple[Field, ...]:

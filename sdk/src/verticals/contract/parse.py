@@ -11,12 +11,17 @@ from typing import Any
 
 from verticals.contract.model import (
     KINDS,
+    LATE,
+    MEASURES,
     ROLES,
     SCALES,
     TARGET_KINDS,
+    Amount,
     DataContract,
     Decision,
+    Entity,
     Field,
+    History,
     Target,
 )
 from verticals.contract.nodes import Node, read_tree, refused
@@ -27,6 +32,7 @@ from verticals.contract.values import (
     Where,
     as_categories,
     as_count,
+    as_duration,
     as_flag,
     as_number,
     as_numbers,
@@ -193,6 +199,57 @@ def _decision(node: Node, where: Where, reading: Reading) -> Decision | None:
     return Decision(**({"target": ""} | values))
 
 
+_HISTORY: Mapping[str, Convert] = MappingProxyType(
+    {
+        "windows": list_of(as_duration, "[10min, 1h, 7d]"),
+        "measures": list_of(one_of(MEASURES), "[count, mean]"),
+        "distinct": as_texts,
+        "cap": as_count,
+        "recent": as_count,
+    }
+)
+
+
+def _history(node: Node, where: Where, reading: Reading) -> History | None:
+    values = _read_map(node, where, _HISTORY, reading)
+    return History(**values) if node.kind == "map" else None
+
+
+_ENTITY: Mapping[str, Convert] = MappingProxyType(
+    {
+        "column": as_text,
+        "label": as_text,
+        "owned": as_flag,
+        "retired": as_flag,
+        "history": _history,
+    }
+)
+_AMOUNT: Mapping[str, Convert] = MappingProxyType(
+    {
+        "column": as_text,
+        "currency": as_text,
+        "digits": as_count,
+        "bounds": as_pair,
+        "currency_column": as_text,
+        "rates": as_weights,
+        "unknown": one_of(("refuse", "missing")),
+    }
+)
+
+
+def _entity(name: str, node: Node, reading: Reading) -> Entity:
+    where: Where = ("entities", name)
+    values = {"column": ""} | _read_map(node, where, _ENTITY, reading)
+    if node.kind != "map":
+        reading.spoil((*where, "column"))
+    return Entity(name=name, **values)
+
+
+def _amount(node: Node, where: Where, reading: Reading) -> Amount | None:
+    values = {"column": "", "currency": ""} | _read_map(node, where, _AMOUNT, reading)
+    return Amount(**values) if node.kind == "map" else None
+
+
 _TOP: Mapping[str, Convert] = MappingProxyType(
     {
         "solution": as_text,
@@ -203,6 +260,11 @@ _TOP: Mapping[str, Convert] = MappingProxyType(
         "id": as_text,
         "group": as_text,
         "time": as_text,
+        "entities": _maps,
+        "amount": _amount,
+        "label_time": as_text,
+        "label_delay": as_duration,
+        "late_events": one_of(LATE),
         "targets": _maps,
         "decision": _decision,
         "fields": _maps,
@@ -213,10 +275,12 @@ _TOP: Mapping[str, Convert] = MappingProxyType(
 def _contract(root: Node, reading: Reading) -> DataContract:
     reading.lines[()] = root.line
     values = {"solution": "", "name": ""} | _read_map(root, (), _TOP, reading)
+    entities = values.pop("entities", {})
     targets = values.pop("targets", {})
     fields = values.pop("fields", {})
     return DataContract(
         **values,
+        entities=tuple(_entity(name, node, reading) for name, node in entities.items()),
         targets=tuple(_target(name, node, reading) for name, node in targets.items()),
         fields=tuple(_field(name, node, reading) for name, node in fields.items()),
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from verticals.contract.canonical import canonical
+from verticals.contract.event_rules import broken_event_rules
 from verticals.contract.model import (
     KINDS,
     ROLES,
@@ -83,6 +84,7 @@ def broken_rules(contract: DataContract) -> Iterator[Broken]:
             yield ("targets", target.name, key), message
     yield from _columns(contract)
     yield from _decision(contract)
+    yield from broken_event_rules(contract)
 
 
 def _names(contract: DataContract) -> Iterator[Broken]:
@@ -290,7 +292,7 @@ def _columns(contract: DataContract) -> Iterator[Broken]:
                 yield where, f"is {column!r}, which is the id: no field can read it"
             if column and column == contract.group and field.is_input:
                 yield where, f"is {column!r}, which is the group: no input can read it"
-    for key in ("id", "group", "time"):
+    for key in ("id", "group", "time", "label_time"):
         column = getattr(contract, key)
         if column and isinstance(owner.get(column), Target):
             yield (key,), f"is {column!r}, which is the column of target {owner[column].name}"

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from verticals.contract.canonical import canonical
+from verticals.contract.durations import is_duration
 from verticals.contract.nodes import Node, short
 from verticals.errors import ContractError
 
@@ -117,6 +118,14 @@ def as_count(node: Node, where: Where, reading: Reading) -> int | None:
         reading.refuse(node, where, f"is {node.shown}, expected a whole number")
         return None
     return int(node.text)
+
+
+def as_duration(node: Node, where: Where, reading: Reading) -> str | None:
+    """Return a duration as it is written."""
+    if node.kind != "text" or not is_duration(node.text):
+        reading.refuse(node, where, f"is {node.shown}, expected such as 30s, 10min, 24h or 7d")
+        return None
+    return node.text
 
 
 def one_of(known: Sequence[str]) -> Convert:

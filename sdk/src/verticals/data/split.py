@@ -1,6 +1,8 @@
 """Split rows into train, validate, calibrate and test, so that no person or moment leaks.
 
-* A contract with `time`: the oldest rows train, the newest test; equal times stay together.
+* A contract with `time`: the oldest rows train, the newest test; equal times stay together. Where
+  labels come late, rows whose label was not known when the test begins are in no part, and nor
+  are later events of retired entities (see `verticals.data.temporal`).
 * A contract with `group`: whole groups, stratified by the label that most of a group's rows have.
 * Neither: rows, stratified by the first binary or categorical target.
 
@@ -20,17 +22,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from verticals.contract import Note
 from verticals.contract.model import GROUP, ID, ROW, TIME, DataContract
+from verticals.data.temporal import retired_rows, with_known_labels
 from verticals.errors import CallError, DataError
 from verticals.table import Array, Table
 
 PARTS = ("train", "validate", "calibrate", "test")
+LEFT_OUT = -1  # the part of a row that no part may hold
 _SHOWN = 5
 
 
@@ -81,7 +85,9 @@ def split_rows(
     shares: Shares | None = None,
     independent: bool = False,
 ) -> dict[str, Array]:
-    """Return the row index of each part: int64, ascending, each row in exactly one part.
+    """Return the row index of each part: int64, ascending, no row in more than one part.
+
+    Each row is in exactly one part, but for late labels and retired entities in a split by time.
 
     Without a time, each stratum (a value of the target; a missing one is a stratum too) differs
     from its share by less than one row, or group, in each part. With `independent` each group, or
@@ -97,6 +103,7 @@ def split_rows(
     wanted = np.array(dataclasses.astuple(shares or Shares()), dtype=np.float64)
     if contract.time:
         part = _by_time(_column(table, TIME, contract.time), table, wanted)
+        part = _as_known(part, table, contract, wanted)
     elif independent:
         part = _drawn(_unit_names(table, contract), seed, wanted)
     elif contract.group:
@@ -110,10 +117,10 @@ def split_rows(
 def split_notes(
     table: Table, contract: DataContract, rows: Mapping[str, Array]
 ) -> tuple[Note, ...]:
-    """Count what a person should know of a split: groups in several parts, rows without a group."""
+    """Count what a person should know of a split: groups in several parts, rows in none."""
+    notes = list(_left_out_notes(table, contract, rows))
     if not contract.group or GROUP not in table:
-        return ()
-    notes: list[Note] = []
+        return tuple(notes)
     codes, count, missing = _groups(table[GROUP])
     parts = np.zeros((count, len(rows)), dtype=bool)
     for place, index in enumerate(rows.values()):
@@ -125,6 +132,10 @@ def split_notes(
             f"{total} of {count} groups ({contract.group}) have rows in more than one part, "
             "because the split goes by time"
         )
+        test = rows.get("test", np.zeros(0, dtype=np.int64))
+        if len(test) and len(rows.get("train", ())):
+            trained = np.isin(codes[test], codes[rows["train"]])
+            message += f"; {trained.mean():.1%} of the test rows are of groups that also train"
         notes.append(Note(kind="shared-group", column=contract.group, count=total, message=message))
     if missing.any():
         total = int(missing.sum())
@@ -140,6 +151,27 @@ def split_notes(
             )
         )
     return tuple(notes)
+
+
+def _left_out_notes(
+    table: Table, contract: DataContract, rows: Mapping[str, Array]
+) -> Iterator[Note]:
+    """Say how many rows no part holds, and why."""
+    held = np.zeros(table.rows, dtype=bool)
+    for index in rows.values():
+        held[index] = True
+    if held.all() or not contract.time:
+        return
+    tests = [index for index in rows.values() if len(index)]
+    begin = table[TIME][tests[-1]].min()
+    for kind, where, why in (
+        ("late-label", table[TIME] < begin, "their label was not known when the test begins"),
+        ("retired", table[TIME] >= begin, "they are of entities known by then to be compromised"),
+    ):
+        total = int(np.count_nonzero(~held & where))
+        if total:
+            message = f"{total} of {table.rows} rows are in no part: {why}"
+            yield Note(kind=kind, column=contract.time, count=total, message=message)
 
 
 def _by_time(time: Array, table: Table, wanted: Array) -> Array:
@@ -165,6 +197,18 @@ def _by_time(time: Array, table: Table, wanted: Array) -> Array:
         begin = min(max(nearest, begin + 1), len(counts) - (len(used) - done))
         of_moment[begin:] = used[done]
     return of_moment[moment]
+
+
+def _as_known(part: Array, table: Table, contract: DataContract, wanted: Array) -> Array:
+    """Take out what was not known at the time: late labels, events of retired entities."""
+    used = np.flatnonzero(wanted)
+    if len(used) < 2 or not (contract.label_time or contract.label_delay):
+        return part
+    found = np.where(part == used[-1], part, LEFT_OUT)
+    for place, rows in with_known_labels(part, table, contract, wanted):
+        found[rows] = place
+    found[(part == used[-1]) & retired_rows(table, contract)] = LEFT_OUT
+    return found
 
 
 def _unit_names(table: Table, contract: DataContract) -> list[str]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from verticals.contract.model import Field
+from verticals.encode.fused import NumericPlan, numeric_plan
 from verticals.encode.kinds import (
     TABULAR,
     ArrayEncoder,
@@ -65,10 +67,27 @@ class Encoder:
             name: np.zeros((table.rows, *shape), dtype=np.float32)
             for name, shape in self.inputs.shapes.items()
         }
+        together = self._numeric
+        if together is not None:
+            fused = [self.inputs.fields[name] for name in together.names]
+            columns = [check_cells(field, _column(table, field)) for field in fused]
+            together.fill(blocks[TABLE], columns)
         for field in self.fields:
-            block, columns = self.inputs.where[field.name]
-            blocks[block][:, columns] = self.encode_field(field.name, _column(table, field))
+            if together is None or field.name not in together.names:
+                block, where = self.inputs.where[field.name]
+                blocks[block][:, where] = self.encode_field(field.name, _column(table, field))
         return blocks
+
+    @cached_property
+    def _numeric(self) -> NumericPlan | None:
+        """Return the plan of all plain numeric fields; None where there is none."""
+        plain = [
+            field
+            for field in self.fields
+            if field.kind == "numeric" and not field.columns and field.name not in self.encoders
+        ]
+        starts = {field.name: self.inputs.where[field.name][1].start for field in plain}
+        return numeric_plan(plain, self.inputs.edges, starts) if plain else None
 
     def encode_field(self, name: str, column: Array) -> Array:
         """Return the encoding of one field's bound column: (rows, *shape), float32."""

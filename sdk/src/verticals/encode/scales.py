@@ -22,7 +22,7 @@ def to_scale(field: Field, values: Array) -> Array:
     if field.scale == "log":
         return np.asarray(np.log(x))
     if field.scale == "signed-log":
-        return np.asarray(np.sign(x) * np.log1p(np.abs(x) / _knee(field)))
+        return np.asarray(np.sign(x) * np.log1p(np.abs(x) / knee_of(field)))
     return x
 
 
@@ -32,7 +32,7 @@ def from_scale(field: Field, values: Array) -> Array:
     if field.scale == "log":
         return np.asarray(np.exp(u))
     if field.scale == "signed-log":
-        return np.asarray(np.sign(u) * np.expm1(np.abs(u)) * _knee(field))
+        return np.asarray(np.sign(u) * np.expm1(np.abs(u)) * knee_of(field))
     return u
 
 
@@ -119,7 +119,8 @@ def piecewise_linear(field: Field, values: Array, edges: tuple[float, ...]) -> A
     return np.asarray(np.nan_to_num(filled, nan=0.0))
 
 
-def _knee(field: Field) -> float:
+def knee_of(field: Field) -> float:
+    """Return where `signed-log` turns from linear to logarithmic (see `to_scale`)."""
     knee = field.settings.get("knee", 1.0)
     if isinstance(knee, bool) or not isinstance(knee, (int, float)) or not 0 < knee < math.inf:
         raise ContractError(

@@ -1,6 +1,6 @@
 """Shapley attributions, their self-checks, and the reasons that follow from them."""
 
-from verticals.explain.additive import AdditiveTerms, explain_additive
+from verticals.explain.additive import AdditiveTerms, additive_means, explain_additive
 from verticals.explain.attributions import (
     EXACT_ADDITIVE,
     LOG_ODDS,
@@ -33,6 +33,7 @@ __all__ = [
     "Background",
     "Game",
     "Reasons",
+    "additive_means",
     "adverse_sign",
     "checked",
     "declared_background",

@@ -41,13 +41,19 @@ def explain_additive(
     background: Background,
     inputs: Inputs,
     outputs: Sequence[str],
+    *,
+    means: Array | None = None,
 ) -> Attributions:
-    """Return exact attributions of an additive model over a product background."""
+    """Return exact attributions of an additive model over a product background.
+
+    `means` is what `additive_means` gave for the same model and background: who explains one row
+    at a time computes it once.
+    """
     fields = tuple(inputs.where)
     terms = model.terms(blocks)  # (rows, terms, outputs)
     values = np.zeros((terms.shape[0], len(outputs), len(fields)))
     base = np.array(model.bias(), dtype=np.float64)
-    single = _single_means(model, background, inputs)  # (terms, outputs), NaN for pairs
+    single = additive_means(model, background, inputs) if means is None else means
     for position, players in enumerate(model.players):
         if len(players) == 1:
             values[:, :, fields.index(players[0])] += terms[:, position] - single[position]
@@ -72,8 +78,8 @@ def explain_additive(
     )
 
 
-def _single_means(model: AdditiveTerms, background: Background, inputs: Inputs) -> Array:
-    """Average each one-field term over the background of its field: (terms, outputs)."""
+def additive_means(model: AdditiveTerms, background: Background, inputs: Inputs) -> Array:
+    """Average each one-field term over its field's background: (terms, outputs), NaN for pairs."""
     means: Array | None = None
     where: dict[str, list[int]] = {}
     for position, players in enumerate(model.players):

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 
-from verticals.contract import bind, dump_contract, parse_contract, unreviewed
-from verticals.contract.model import ROW
-from verticals.plugin import OFFERS
+from verticals.contract import DataContract, bind, dump_contract, parse_contract, unreviewed
+from verticals.contract.model import ROW, TIME
+from verticals.data import label_known
+from verticals.plugin import OFFERS, LabelledStream
 from verticals.registry import HEAVY_PACKAGES
 from verticals.table import Array, Table
 from verticals.testing.subject import Subject
 from verticals.testing.verdicts import NotOffered, require
+
+_STREAMED = 1_500  # events pushed one by one
 
 _DISCOVER = """
 import json, sys
@@ -73,7 +77,7 @@ def check_demo_repeats(subject: Subject) -> None:
 
 def check_features_repeat(subject: Subject) -> None:
     """Derived fields are declared, complete, and leave the other columns as they were."""
-    features = subject.vertical.features
+    features = subject.derived.features
     if features is None:
         raise NotOffered("no derived fields")
     base = subject.plain
@@ -88,18 +92,24 @@ def check_features_repeat(subject: Subject) -> None:
 
 def check_batch_equals_stream(subject: Subject) -> None:
     """Events pushed one by one, with a save and restore midway, get what the batch gets."""
-    features = subject.vertical.features
+    features = subject.derived.features
     if features is None:
         raise NotOffered("no derived fields")
     derived = [item.name for item in features.fields]
-    base = subject.plain.take(slice(0, 300))
+    contract, _ = subject.demo
+    base = subject.events.take(slice(0, _STREAMED))
     expected = features.batch(base)
     stream = features.stream()
+    labels = _labels_as_known(contract, base)
     for row in range(base.rows):
         if row == base.rows // 2:
             saved = stream.save()
             stream = features.stream()
             stream.restore(saved)
+        if isinstance(stream, LabelledStream):
+            while labels and labels[-1][0] < base[TIME][row]:
+                known, of, value = labels.pop()
+                stream.label({name: base[name][of] for name in base}, value, known)
         seen = stream.push({name: base[name][row] for name in base})
         for name in derived:
             require(
@@ -111,15 +121,26 @@ def check_batch_equals_stream(subject: Subject) -> None:
 
 def check_no_future(subject: Subject) -> None:
     """What comes later changes no derived field of an earlier event."""
-    features = subject.vertical.features
+    features = subject.derived.features
     if features is None:
         raise NotOffered("no derived fields")
     derived = [item.name for item in features.fields]
-    base = subject.plain
+    base = subject.events
     half = base.take(slice(0, base.rows // 2))
     whole = features.batch(base).select(derived).take(slice(0, half.rows))
     alone = features.batch(half).select(derived)
     require(_same(whole, alone), "later events change derived fields of earlier ones")
+
+
+def _labels_as_known(contract: DataContract, table: Table) -> list[tuple[Any, int, float]]:
+    """Return (when known, row, label) of the first target, the first to be known last."""
+    name = contract.targets[0].name if contract.targets else ""
+    if name not in table or TIME not in table:
+        return []
+    known, value = label_known(table, contract), table[name]
+    rows = np.flatnonzero(~np.isnan(value) & ~np.isnat(known))
+    order = rows[np.argsort(known[rows], kind="stable")]
+    return [(known[row], int(row), float(value[row])) for row in order[::-1]]
 
 
 def _same(first: Table, second: Table) -> bool:

@@ -166,6 +166,9 @@ def check_scores_need_features_only(subject: Subject) -> None:
     inputs = contract.inputs
     needed = {item.column for item in inputs} | {c for item in inputs for c in item.columns}
     needed |= {contract.id, contract.group, contract.time} & set(raw)
+    needed |= {item.column for item in contract.entities}
+    if contract.amount is not None:
+        needed |= {contract.amount.column, contract.amount.currency_column}
     few = raw.select([name for name in raw if name in needed]).take(slice(0, 20))
     scored = subject.scorer.predict(few)
     require(scored.rows == few.rows, f"{scored.rows} rows scored, expected {few.rows}")
@@ -262,8 +265,8 @@ def check_online_equals_batch(subject: Subject) -> None:
 def check_errors_are_clear(subject: Subject) -> None:
     """Data that cannot be learnt from are refused as a `VerticalsError`, or learnt from."""
     contract, raw = subject.demo
-    table = subject.vertical.derive(bind(contract, raw).table)
-    full = subject.vertical.contract_with_derived(contract)
+    table = subject.derived.derive(bind(contract, raw).table)
+    full = subject.derived.contract_with_derived(contract)
     setup = Setup(contract=full, options=default_options(subject.vertical.info), device="cpu")
     for rows in (0, 1, 2):
         few = table.take(slice(0, rows))

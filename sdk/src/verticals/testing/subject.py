@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from verticals.api import Scorer, TrainingResult, open_scorer, train
 from verticals.api.vertical import Vertical, load_vertical
-from verticals.contract import DataContract, bind, resolve
-from verticals.table import Table
+from verticals.contract import DataContract, bind, canonical, resolve
+from verticals.contract.model import TIME
+from verticals.table import Array, Table
 
 MOST_ROWS = 1_000
+MOST_EVENTS = 2_500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +24,7 @@ class Subject:
     """Hold what the checks share; everything is made on first use and then kept.
 
     `folder` receives bundles. At most 1,000 rows of the demo are used, so that a check takes
-    seconds.
+    seconds; of a stream of events, the whole histories of so many groups as have 2,500 events.
     """
 
     vertical: Vertical
@@ -45,11 +49,11 @@ class Subject:
 
     @property
     def demo(self) -> tuple[DataContract, Table]:
-        """Return the resolved contract and at most 1,000 raw rows."""
+        """Return the resolved contract and some of the raw rows."""
 
         def make() -> tuple[DataContract, Table]:
             contract, raw = self.vertical.solution.demo()
-            return resolve(contract, list(raw)), raw.take(slice(0, MOST_ROWS))
+            return resolve(contract, list(raw)), raw.take(_some_rows(contract, raw))
 
         found: tuple[DataContract, Table] = self.kept("demo", make)
         return found
@@ -62,10 +66,25 @@ class Subject:
         return table
 
     @property
+    def events(self) -> Table:
+        """Return the bound rows in order of time, where the contract has one."""
+        table = self.plain
+        return table.take(np.argsort(table[TIME], kind="stable")) if TIME in table else table
+
+    @property
     def bound(self) -> Table:
         """Return the demo rows, bound, with derived fields."""
-        table: Table = self.kept("bound", lambda: self.vertical.derive(self.plain))
+        table: Table = self.kept("bound", lambda: self.derived.derive(self.plain))
         return table
+
+    @property
+    def derived(self) -> Vertical:
+        """Return the vertical with the derived fields of the demo's contract."""
+        contract, _ = self.demo
+        found: Vertical = self.kept(
+            "derived", lambda: self.vertical.for_contract(contract, private=False)
+        )
+        return found
 
     def train(self, name: str, **settings: Any) -> TrainingResult:
         """Train on the demo rows into a folder of that name, once."""
@@ -91,6 +110,19 @@ class Subject:
         result = self.train("plain", no_privacy=True)
         scorer: Scorer = self.kept("scorer", lambda: open_scorer(result.bundle, device="cpu"))
         return scorer
+
+
+def _some_rows(contract: DataContract, raw: Table) -> Array | slice:
+    """Choose rows: the first ones, or all events of the first groups."""
+    if not any(item.history is not None for item in contract.entities) or not contract.group:
+        return slice(0, MOST_ROWS)
+    names = np.array([canonical(name) for name in raw[contract.group]], dtype=str)
+    _, first, code, counts = np.unique(
+        names, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(first)
+    kept = order[np.cumsum(counts[order]) <= MOST_EVENTS]
+    return np.flatnonzero(np.isin(code, kept))
 
 
 def make_subject(name: str, folder: Path) -> Subject:

@@ -44,6 +44,10 @@ class TrainOptions:
     one of the two may be set. `precision` "auto" is bfloat16 on CUDA without
     privacy and float32 elsewhere.
 
+    Of a rare outcome, each positive row counts `positive_weight` times, and each negative row is
+    kept with the chance `keep_negatives`, in the training part alone and after the split; the
+    scores are corrected for both (`verticals.training.imbalance`).
+
     Raises `TrainingError` for a value that is out of range.
     """
 
@@ -66,6 +70,8 @@ class TrainOptions:
     precision: str = "auto"
     batch_rows: int | None = None
     checkpoint_seconds: float = 10.0
+    positive_weight: float = 1.0
+    keep_negatives: float = 1.0
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -82,7 +88,9 @@ class TrainOptions:
         for name in ("weight_decay", "ridge", "checkpoint_seconds"):
             if not (_is_number(getattr(self, name)) and getattr(self, name) >= 0):
                 self._refuse(name, "0 or more")
-        for name in ("learning_rate", "clip"):
+        if not (_is_number(self.keep_negatives) and 0 < self.keep_negatives <= 1):
+            self._refuse("keep_negatives", "a share above 0, at most 1")
+        for name in ("learning_rate", "clip", "positive_weight"):
             value = getattr(self, name)
             if not ((value is None and name == "clip") or (_is_number(value) and value > 0)):
                 self._refuse(name, "a positive number")

@@ -43,6 +43,7 @@ def section(record: Record) -> Section:
         ("Source", say(word(contract, "source"))),
         ("Licence", say(word(contract, "licence"))),
         *_keys(contract),
+        *_events(contract),
     ]
     blocks: list[Block] = [
         paragraph(
@@ -68,6 +69,31 @@ def _keys(contract: Json) -> Iterator[tuple[str, Spans]]:
     for key, meaning in said.items():
         if contract.get(key):
             yield f"Column of the {key}", say(f"{contract[key]}: {meaning}.")
+
+
+def _events(contract: Json) -> Iterator[tuple[str, Spans]]:
+    """Say what events are about, in which currency, and when their labels become known."""
+    for item in contract.get("entities") or ():
+        told = [f"{item.get('label') or item['name']}, column {item['column']}"]
+        if item.get("owned"):
+            told.append("each belongs to one group")
+        if item.get("retired"):
+            told.append("leaves the test once a positive label of it is known")
+        history = item.get("history")
+        if history:
+            windows = ", ".join(history["windows"])
+            told.append(
+                f"its earlier events are summed up over {windows}, at most {count(history['cap'])} "
+                "of them"
+            )
+        yield f"Entity {item['name']}", say("; ".join(told) + ".")
+    amount = contract.get("amount")
+    if amount:
+        yield "Amount", say(f"Column {amount['column']}, in {amount['currency']}.")
+    if contract.get("label_time"):
+        yield "Labels", say(f"Known at the time in column {contract['label_time']}.")
+    if contract.get("label_delay"):
+        yield "Labels", say(f"Known {contract['label_delay']} after their event.")
 
 
 def _roles(contract: Json) -> Iterator[Block]:
@@ -205,7 +231,9 @@ def _split(record: Record) -> Section | None:
     how = SPLITS.get(by) or (f"by {plain(by)}" if by else "at random")
     seed = f" (seed {split['seed']})" if split.get("seed") is not None else ""
     said = f"The rows were split {how}{seed}. {_audited(record)}"
-    return Section(id="split", title="How the data were split", blocks=(paragraph(said), table))
+    notes = tuple(paragraph(f"{sentence(str(note))}") for note in split.get("notes") or ())
+    blocks: tuple[Block, ...] = (paragraph(said), table, *notes)
+    return Section(id="split", title="How the data were split", blocks=blocks)
 
 
 def _order(part: str) -> tuple[int, str]:
