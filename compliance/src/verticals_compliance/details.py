@@ -20,7 +20,7 @@ names the digest of its `audit.json`. Keys are always there; what is absent is e
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
         },
         "files": [asdict(entry) for entry in bundle.files],
         "outputs": [asdict(output) for output in info.outputs],
-        "contract": _contract(contract),
+        "contract": _contract(contract, manifest.extra.get("derived", ())),
         "split": {**manifest.split, "notes": split_notes(tables)},
         "training": {"settings": manifest.training, "history": history(tables)},
         "privacy": bundle.privacy,
@@ -169,7 +169,7 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _contract(contract: DataContract) -> dict[str, Any]:
+def _contract(contract: DataContract, derived: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     decision = contract.decision
     return {
         **{
@@ -182,12 +182,26 @@ def _contract(contract: DataContract) -> dict[str, Any]:
         "amount": None if contract.amount is None else _amount(contract.amount),
         "targets": [asdict(target) for target in contract.targets],
         "decision": None if decision is None else asdict(decision),
-        "fields": [_field(item) for item in contract.fields],
+        "fields": [_field(item) for item in (*contract.fields, *map(_derived, derived))],
     }
 
 
 def _amount(amount: Amount) -> dict[str, Any]:
     return {item.name: getattr(amount, item.name) for item in fields(amount)}
+
+
+def _derived(found: Mapping[str, Any]) -> Field:
+    """Return a derived field as the bundle describes it."""
+    low, high = found.get("bounds") or (None, None)
+    return Field(
+        name=str(found["name"]),
+        label=str(found["label"]),
+        kind=str(found["kind"]),
+        unit=str(found["unit"]),
+        scale=str(found["scale"]),
+        bounds=None if low is None or high is None else (float(low), float(high)),
+        reads=tuple(map(str, found["reads"])),
+    )
 
 
 def _field(item: Field) -> dict[str, Any]:

@@ -205,3 +205,9 @@ def test_durations():
     for text in ("0h", "1.5h", "-1d", "1 h", "1w"):
         with pytest.raises(ContractError):
             microseconds(text)
+
+
+def test_an_entity_that_another_s_history_counts_is_needed_too():
+    text = TEXT.replace(", history: {windows: [7d], measures: [risk]}", "")
+    few = raw().without(["fraud", "customer", "payment", "shop"])
+    assert "column 'shop'" in refused(few, parse_contract(text), targets=False, audited=False)

@@ -142,7 +142,7 @@ PARTS: Mapping[str, str] = MappingProxyType(
 )
 
 
-_INITIALS = frozenset({"auc", "ema", "ks", "psi", "roc"})
+_INITIALS = frozenset({"auc", "ema", "fpr", "ks", "psi", "roc", "tpr"})
 
 #: How the rows were split, by the word that a bundle records.
 SPLITS: Mapping[str, str] = MappingProxyType(

@@ -17,7 +17,7 @@ from verticals.collect import Attributes, output_infos, unit_index
 from verticals.contract import DataContract, bind
 from verticals.contract.model import ID
 from verticals.data import fingerprint, iter_tables, read_table, retired_rows
-from verticals.errors import CallError, EvidenceError, ExplanationError
+from verticals.errors import BundleError, CallError, EvidenceError, ExplanationError
 from verticals.evidence import RECOMPUTED
 from verticals.explain import (
     LOG_ODDS,
@@ -255,6 +255,7 @@ def open_scorer(
     vertical = load_vertical(check_solution(bundle, _infos()).name).for_contract(
         bundle.contract, private=bundle.privacy is not None
     )
+    _check_derived(bundle, vertical)
     contract = vertical.contract_with_derived(bundle.contract)
     privacy = bundle.privacy or {}
     setup = Setup(
@@ -268,6 +269,23 @@ def open_scorer(
     )
     model = vertical.solution.load(bundle.state(), setup)
     return Scorer(bundle=bundle, vertical=vertical, model=model, contract=contract)
+
+
+def _check_derived(bundle: Bundle, vertical: Vertical) -> None:
+    """Refuse a bundle whose derived fields the installed code would derive in another way."""
+    trained = bundle.manifest.extra.get("derived", [])
+    installed = vertical.derived_facts()
+    if trained != installed:
+        changed = [
+            str(item.get("name"))
+            for item in (*trained, *installed)
+            if item not in trained or item not in installed
+        ]
+        raise BundleError(
+            f"the bundle was trained on other derived fields than {vertical.distribution} "
+            f"{vertical.version} derives: {', '.join(dict.fromkeys(changed))}",
+            hint=f"install {vertical.distribution} {bundle.solution['version']}, or train again",
+        )
 
 
 def long_attributions(found: Attributions, ids: Array, probability: frozenset[str]) -> Table:

@@ -145,6 +145,7 @@ def train(
         },
         training=_training_facts(setup, state.settings, vertical),
         privacy=privacy,
+        extra={"derived": vertical.derived_facts()} if vertical.features is not None else {},
     )
     reference = write_bundle(
         Path(out),

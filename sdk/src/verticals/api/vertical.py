@@ -64,6 +64,21 @@ class Vertical:
         derived = tuple(item for item in self.features.fields if item.name not in names)
         return dataclasses.replace(contract, fields=(*contract.fields, *derived))
 
+    def derived_facts(self) -> list[dict[str, Any]]:
+        """Return what a bundle says of its derived fields: declarations, no data."""
+        return [
+            {
+                "name": item.name,
+                "label": item.title,
+                "kind": item.kind,
+                "unit": item.unit,
+                "bounds": None if item.bounds is None else list(item.bounds),
+                "scale": item.scale,
+                "reads": list(item.reads),
+            }
+            for item in (self.features.fields if self.features is not None else ())
+        ]
+
     def derive(self, table: Table) -> Table:
         """Return the table with the derived fields added."""
         return table if self.features is None else self.features.batch(table)

@@ -152,8 +152,9 @@ def _bind_events(
     contract: DataContract, raw: Table, targets: bool, log: Log, bound: dict[str, Array]
 ) -> None:
     """Add entities, amount and label times, and hold them against one another."""
+    counted = {name for item in contract.entities if item.history for name in item.history.distinct}
     for entity in contract.entities:
-        required = targets or entity.history is not None
+        required = targets or entity.history is not None or entity.name in counted
         _bind_column(entity.key, entity.column, bind_entity, raw, required, log, bound)
         if entity.owned and targets and entity.key in bound and GROUP in bound:
             check_owned(bound[entity.key], bound[GROUP], entity.column, contract.group, log)

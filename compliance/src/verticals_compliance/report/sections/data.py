@@ -153,7 +153,10 @@ def _column(item: Json) -> str:
     name = item.get("column") or word(item, "name")
     if width > 1:
         return f"{name}, {plural(width, 'column')}"
-    return f"column {name}" if item.get("column") else "derived"
+    if item.get("column"):
+        return f"column {name}"
+    reads = [str(key).lstrip("@") for key in item.get("reads") or ()]
+    return f"derived; reads other rows of the {joined(reads)}" if reads else "derived"
 
 
 def _role(item: Json) -> str:
