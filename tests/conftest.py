@@ -13,6 +13,7 @@ SOURCES = {
     "verticals": ROOT / "sdk" / "src",
     "verticals_compliance": ROOT / "compliance" / "src",
     "verticals_credit_scoring": ROOT / "plugins" / "credit-scoring" / "src",
+    "verticals_fraud_detection": ROOT / "plugins" / "fraud-detection" / "src",
 }
 
 

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-MEMBERS = ("sdk", "compliance", "plugins/credit-scoring")
+MEMBERS = ("sdk", "compliance", "plugins/credit-scoring", "plugins/fraud-detection")
 BUILD = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
 
 
@@ -157,7 +157,12 @@ def test_a_wheel_holds_its_package_whole_and_nothing_else(wheels):
         assert f"{package}/py.typed" in names
         assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
         packages.append(package)
-    assert packages == ["verticals_compliance", "verticals_credit_scoring", "verticals"]
+    assert packages == [
+        "verticals_compliance",
+        "verticals_credit_scoring",
+        "verticals_fraud_detection",
+        "verticals",
+    ]
 
 
 # what is installed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -171,6 +172,42 @@ class FieldEncoder(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class FilesRead:
+    """Hold what a reader made of a column of file paths.
+
+    `values` is (kept, ...), `kept` the rows it is of (int64, ascending), `skipped` the others
+    with the reason, and `facts` what the files say of themselves: column name -> (kept,).
+    """
+
+    values: Array
+    kept: Array
+    skipped: tuple[tuple[int, str], ...] = ()  # row from 0, reason that names the file
+    facts: Mapping[str, Array] = field(default_factory=_empty)
+
+
+@runtime_checkable
+class FileReader(Protocol):
+    """Turn paths into arrays by a pipeline that the field declares, the same wherever it runs."""
+
+    def digest(self, field: Field) -> str:
+        """Return one hash of the declared pipeline and of the reader's own version."""
+        ...
+
+    def read(self, field: Field, paths: Array, root: Path, *, skip_bad: bool) -> FilesRead:
+        """Read the files, each below `root`; with `skip_bad` go on without those that are bad."""
+        ...
+
+
+@runtime_checkable
+class FolderReader(FileReader, Protocol):
+    """A reader that can also list a folder as a table of files and what they say."""
+
+    def table(self, folder: Path) -> Table:
+        """Return one row for each readable file of the folder; raise `DataError` if none is."""
+        ...
+
+
 @runtime_checkable
 class FeatureStream(Protocol):
     """Derive fields one event at a time; equal to `Features.batch` on every row."""
@@ -310,10 +347,13 @@ class TorchSolution:
     one (levels − 1, decreasing), the value for a numeric one (with declared bounds: middle plus
     half the range times the raw score); targets side by side.
 
-    `features_for(contract)` takes the place of `features` where the derived fields follow from
-    the contract. `wording(field, row, contract)` says a reason in words with the row's own values
-    (bound and derived; None: the field's label says it). `actions(contract, options)` makes what
-    turns scores into actions online, from the keyword arguments of `Scorer.online`.
+    `readers` turn columns of file paths into arrays before they are bound. `finish_for(contract,
+    epsilon)` makes a finish that follows from the contract; with an epsilon it may fit itself to
+    the calibration part only by mechanisms that spend at most that. `features_for(contract)` takes
+    the place of `features` where the derived fields follow from the contract. `wording(field, row,
+    contract)` says a reason in words with the row's own values (bound and derived; None: the
+    field's label says it). `actions(contract, options)` makes what turns scores into actions
+    online, from the keyword arguments of `Scorer.online`.
     """
 
     demo: Callable[[], tuple[DataContract, Table]]
@@ -322,6 +362,8 @@ class TorchSolution:
     finish: Finish | None = None
     evidence: Callable[[Model, Mapping[str, Table]], Mapping[str, Table]] | None = None
     encoders: Mapping[str, FieldEncoder] | None = None
+    readers: Mapping[str, FileReader] | None = None  # by kind of field
+    finish_for: Callable[[DataContract, float | None], Finish] | None = None
     features_for: Callable[[DataContract], Features | None] | None = None  # where they depend on it
     wording: Callable[[Field, Mapping[str, Any], DataContract], str | None] | None = None
     actions: Callable[[DataContract, Mapping[str, Any]], Actions] | None = None

@@ -16,11 +16,13 @@ from verticals.plugin import Finish
 _DECISION_SHARE = 0.1
 
 _PARALLEL = (
-    "The cut that decides the declared share was bought with ε = {decision:.4g} from the "
+    "{what} was bought with ε = {decision:.4g} from the "
     "calibration part, which holds no one of the training part: the two compose in parallel."
 )
+_CUT = "The cut that decides the declared share"
+_FITTED = "What the solution's finish fitted (calibration, operating point, sets)"
 _SEQUENTIAL = (
-    "The cut that decides the declared share was bought with ε = {decision:.4g} from the "
+    "{what} was bought with ε = {decision:.4g} from the "
     "calibration part. The split goes by time, so one person may stand in both parts: the two "
     "compose sequentially, and their sum is the ε stated here."
 )
@@ -43,6 +45,7 @@ class Budget:
     decision: float | None
     sequential: bool = False
     raw_finish: bool = False
+    what: str = _CUT  # was bought with `decision`
     group: str = ""  # where the split goes by time and persons stand in several parts
 
     def total(self, record: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -53,7 +56,7 @@ class Budget:
         epsilon = record["epsilon"]
         if self.decision is not None:
             text = _SEQUENTIAL if self.sequential else _PARALLEL
-            statement.append(text.format(decision=self.decision))
+            statement.append(text.format(what=self.what, decision=self.decision))
             epsilon = epsilon + self.decision if self.sequential else max(epsilon, self.decision)
         if self.group:
             statement.append(_LATER.format(group=self.group))
@@ -69,12 +72,16 @@ def divide_budget(epsilon: float | None, contract: DataContract, vertical: Verti
     group = contract.group if shares_persons(contract) else ""
     if vertical.finish is not None:
         return Budget(training=epsilon, decision=None, raw_finish=True, group=group)
-    if contract.decision is None or contract.decision.rate is None:
+    own = vertical.make_finish is not None
+    if not own and (contract.decision is None or contract.decision.rate is None):
         return Budget(training=epsilon, decision=None, group=group)
+    what = _FITTED if own else _CUT
     if group:
         cost = _DECISION_SHARE * epsilon
-        return Budget(training=epsilon - cost, decision=cost, sequential=True, group=group)
-    return Budget(training=epsilon, decision=epsilon)
+        return Budget(
+            training=epsilon - cost, decision=cost, sequential=True, what=what, group=group
+        )
+    return Budget(training=epsilon, decision=epsilon, what=what)
 
 
 def what_files_show(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from verticals.api.evidence_run import measure
 from verticals.api.online import OnlineScorer
-from verticals.api.training_run import text_columns
+from verticals.api.raw import Raw, iter_raw, load_raw, pipeline_digests
 from verticals.api.vertical import Vertical, load_vertical
 from verticals.bundle import Bundle, check_solution, open_bundle
 from verticals.collect import Attributes, output_infos, unit_index
 from verticals.contract import DataContract, bind
 from verticals.contract.model import ID
-from verticals.data import fingerprint, iter_tables, read_table, retired_rows
+from verticals.data import fingerprint, retired_rows
 from verticals.errors import BundleError, CallError, EvidenceError, ExplanationError
 from verticals.evidence import RECOMPUTED
 from verticals.explain import (
@@ -52,13 +52,28 @@ class Scorer:
         """Return the digest of the bundle."""
         return self.bundle.digest
 
-    def bound(self, data: Any, *, targets: bool = False, encoding: str | None = None) -> Table:
+    def bound(
+        self,
+        data: Any,
+        *,
+        targets: bool = False,
+        encoding: str | None = None,
+        skip_bad: bool = False,
+    ) -> Table:
         """Read raw data, hold it against the contract, and derive the solution's fields."""
-        declared = self.bundle.contract
-        loaded = read_table(data, text_columns=text_columns(declared), encoding=encoding)
-        return self._bind(loaded.table, targets=targets)
+        return self._bind(self.raw(data, encoding=encoding, skip_bad=skip_bad).table, targets)
 
-    def _bind(self, raw: Table, *, targets: bool) -> Table:
+    def raw(self, data: Any, *, encoding: str | None = None, skip_bad: bool = False) -> Raw:
+        """Read raw data and the files that it names; `skip_bad` leaves bad files' rows out."""
+        return load_raw(
+            self.bundle.contract,
+            data,
+            readers=self.vertical.readers,
+            encoding=encoding,
+            skip_bad=skip_bad,
+        )
+
+    def _bind(self, raw: Table, targets: bool = False) -> Table:
         bound = bind(self.bundle.contract, raw, targets=targets, audited=targets)
         return self.vertical.derive(bound.table)
 
@@ -75,18 +90,35 @@ class Scorer:
         return self.scored(self.bound(data, encoding=encoding), reasons)
 
     def predict_stream(
-        self, path: str | Path, *, reasons: int = 0, rows: int = 65_536, encoding: str | None = None
+        self,
+        path: str | Path,
+        *,
+        reasons: int = 0,
+        rows: int = 65_536,
+        encoding: str | None = None,
+        skip_bad: bool = False,
+        notice: Callable[[str], None] | None = None,
     ) -> Iterator[Table]:
         """Score a file in chunks, in bounded memory.
 
         A solution with derived fields reads whole histories, and so gets the whole file at once.
+        `notice` is told what was skipped.
         """
         if self.vertical.features is not None:
             yield self.predict(path, reasons=reasons, encoding=encoding)
             return
-        columns = text_columns(self.bundle.contract)
-        for raw in iter_tables(path, rows=rows, text_columns=columns, encoding=encoding):
-            yield self.scored(self._bind(raw, targets=False), reasons)
+        for found in iter_raw(
+            self.bundle.contract,
+            path,
+            readers=self.vertical.readers,
+            rows=rows,
+            encoding=encoding,
+            skip_bad=skip_bad,
+        ):
+            if notice is not None:
+                for note in found.notes:
+                    notice(note)
+            yield self.scored(self._bind(found.table), reasons)
 
     def scored(self, table: Table, reasons: int = 0) -> Table:
         """Return the scored columns of a bound table, as `predict` gives them."""
@@ -155,13 +187,13 @@ class Scorer:
             )
         return self.model.attributions(table)
 
-    def explain(self, data: Any, *, encoding: str | None = None) -> Table:
+    def explain(self, data: Any, *, encoding: str | None = None, skip_bad: bool = False) -> Table:
         """Return attributions of raw data in long form: id, output, field, part, value.
 
         `part` is `log-odds` (exact or sampled Shapley values; `base` is the background's own
         score) or `log-odds share of the probability`; sampled methods add `standard_error`.
         """
-        table = self.bound(data, encoding=encoding)
+        table = self.bound(data, encoding=encoding, skip_bad=skip_bad)
         found = self.attributions(table)
         ids = table[ID] if ID in table else np.arange(1, table.rows + 1)
         return long_attributions(found, ids, self._probability_outputs())
@@ -182,17 +214,19 @@ class Scorer:
         key: bytes | None = None,
         encoding: str | None = None,
         min_cell: int | None = None,
+        skip_bad: bool = False,
     ) -> str:
         """Score new labelled data and write an evidence folder; return its digest.
 
         With `min_cell` the evidence is mergeable counts, cells below it suppressed, and no rows.
         Raises `ContractError` if the data lack a target, `EvidenceError` if they are empty.
         """
-        table = self.bound(data, targets=True, encoding=encoding)
+        raw = self.raw(data, encoding=encoding, skip_bad=skip_bad)
+        notes, table = raw.notes, self._bind(raw.table, targets=True)
         retired = retired_rows(table, self.contract)
-        notes: tuple[str, ...] = ()
         if retired.any():
             notes = (
+                *notes,
                 f"{int(retired.sum())} of {table.rows} rows are left out: they are of entities "
                 "known by then to be compromised",
             )
@@ -256,6 +290,7 @@ def open_scorer(
         bundle.contract, private=bundle.privacy is not None
     )
     _check_derived(bundle, vertical)
+    _check_pipelines(bundle, vertical)
     contract = vertical.contract_with_derived(bundle.contract)
     privacy = bundle.privacy or {}
     setup = Setup(
@@ -286,6 +321,21 @@ def _check_derived(bundle: Bundle, vertical: Vertical) -> None:
             f"{vertical.version} derives: {', '.join(dict.fromkeys(changed))}",
             hint=f"install {vertical.distribution} {bundle.solution['version']}, or train again",
         )
+
+
+def _check_pipelines(bundle: Bundle, vertical: Vertical) -> None:
+    """Refuse a bundle whose files the installed code would read in another way."""
+    trained = bundle.manifest.extra.get("pipelines", {})
+    installed = pipeline_digests(bundle.contract, vertical.readers)
+    for name in sorted({*trained, *installed}):
+        if trained.get(name) != installed.get(name):
+            raise BundleError(
+                f"the bundle was trained on field {name!r} prepared by the pipeline "
+                f"{trained.get(name, 'none')}, and {vertical.distribution} {vertical.version} "
+                f"prepares it by {installed.get(name, 'none')}",
+                hint=f"install {vertical.distribution} {bundle.solution['version']}, or train "
+                "again",
+            )
 
 
 def long_attributions(found: Attributions, ids: Array, probability: frozenset[str]) -> Table:

@@ -13,6 +13,7 @@ import numpy as np
 
 from verticals.api.budget import divide_budget, what_files_show
 from verticals.api.evidence_run import measure
+from verticals.api.raw import load_raw, pipeline_digests
 from verticals.api.vertical import (
     Vertical,
     load_vertical,
@@ -28,7 +29,7 @@ from verticals.contract import (
     unreviewed,
     validate_contract,
 )
-from verticals.data import Shares, fingerprint, read_table, split_notes, split_rows
+from verticals.data import Shares, fingerprint, split_notes, split_rows
 from verticals.errors import CallError, DataError, PrivacyError
 from verticals.plugin import Setup
 from verticals.table import Table
@@ -64,6 +65,7 @@ def train(
     options: Mapping[str, Any] | None = None,
     shares: Shares | None = None,
     random_split: int = 0,
+    skip_bad: bool = False,
     key: bytes | None = None,
     sign: str | Path | None = None,
     resume: bool = False,
@@ -77,8 +79,9 @@ def train(
     Without `contract` and `data` the solution's own demo data are used. Exactly one of `epsilon`
     (train privately, and spend at most that) and `no_privacy` must be given. `key` keys the hash
     of ids and the fingerprint of the data; without it neither is stored. A contract with a time is
-    split by it; `random_split=2` (asking twice) splits at random all the same. `resume` continues
-    from the checkpoint that an interrupted call with the same arguments left beside `out`.
+    split by it; `random_split=2` (asking twice) splits at random all the same. `skip_bad` leaves
+    out rows whose files cannot be used, and lists them. `resume` continues from the checkpoint
+    that an interrupted call with the same arguments left beside `out`.
 
     Raises `CallError`, `ContractError`, `DataError`, `PrivacyError`, `TrainingError` or
     `BundleError`; nothing is written to `out` unless training succeeds.
@@ -93,7 +96,7 @@ def train(
             hint=f"verticals train {solution} --no-privacy …",
         )
     merged = merged_options(vertical, options or {})
-    declared, table, notes = _bound_data(vertical, contract, data, encoding)
+    declared, table, notes = _bound_data(vertical, contract, data, encoding, skip_bad)
     strict = merged.get("beyond_unit") == "refuse"
     vertical = vertical.for_contract(declared, private=private, strict=strict)
     if private:
@@ -145,7 +148,7 @@ def train(
         },
         training=_training_facts(setup, state.settings, vertical),
         privacy=privacy,
-        extra={"derived": vertical.derived_facts()} if vertical.features is not None else {},
+        extra=_extra(vertical, declared),
     )
     reference = write_bundle(
         Path(out),
@@ -213,7 +216,11 @@ def _check_privacy_choice(epsilon: float | None, delta: float | None, no_privacy
 
 
 def _bound_data(
-    vertical: Vertical, contract: DataContract | str | Path | None, data: Any, encoding: str | None
+    vertical: Vertical,
+    contract: DataContract | str | Path | None,
+    data: Any,
+    encoding: str | None,
+    skip_bad: bool,
 ) -> tuple[DataContract, Table, tuple[str, ...]]:
     """Return the resolved contract, the bound table and what was noticed."""
     name = vertical.info.name
@@ -224,9 +231,8 @@ def _bound_data(
             hint=f"verticals contract draft data.csv --solution {name}",
         )
     if contract is None:
-        declared, raw = vertical.solution.demo()
+        declared, shipped = vertical.solution.demo()
         validate_contract(declared)
-        loaded_notes: tuple[Any, ...] = ()
     else:
         declared = contract if isinstance(contract, DataContract) else read_contract(contract)
         validate_contract(declared)
@@ -236,25 +242,20 @@ def _bound_data(
                 f"expected {name!r}",
                 hint=f"verticals train {declared.solution} …",
             )
-        loaded = read_table(data, text_columns=text_columns(declared), encoding=encoding)
-        raw, loaded_notes = loaded.table, loaded.notes
-    declared = resolve(declared, list(raw))
-    bound = bind(declared, raw)
+        shipped = Table({})
+    loaded = load_raw(
+        declared,
+        shipped if data is None else data,
+        readers=vertical.readers,
+        encoding=encoding,
+        skip_bad=skip_bad,
+    )
+    declared = resolve(declared, list(loaded.table))
+    bound = bind(declared, loaded.table)
     if bound.table.rows == 0:
         raise DataError("the data have 0 rows, expected at least one", hint="")
-    notes = tuple(note.text for note in (*loaded_notes, *bound.notes))
-    return declared, bound.table, notes
-
-
-def text_columns(contract: DataContract) -> tuple[str, ...]:
-    """Return the columns that must be read as text: ids, groups, text and categories."""
-    kinds = ("categorical", "text", "ordinal")
-    fields = [item.column for item in contract.fields if item.column and item.kind in kinds]
-    targets = [item.column for item in contract.targets if item.kind != "numeric"]
-    entities = [item.column for item in contract.entities]
-    currency = contract.amount.currency_column if contract.amount else ""
-    keys = filter(None, (contract.id, contract.group, *entities, currency))
-    return tuple(dict.fromkeys([*keys, *fields, *targets]))
+    notes = tuple(note.text for note in bound.notes)
+    return declared, bound.table, (*loaded.notes, *notes)
 
 
 def _check_reviewed(contract: DataContract) -> None:
@@ -307,6 +308,15 @@ def _split_kind(contract: DataContract, random_split: int) -> str:
         return "time"
     kind = "group" if contract.group else "stratified"
     return f"{kind}, although there is a time" if random_split else kind
+
+
+def _extra(vertical: Vertical, contract: DataContract) -> dict[str, Any]:
+    """Return what scoring must hold to: derived fields as declared, pipelines of files by hash."""
+    extra: dict[str, Any] = {}
+    if vertical.features is not None:
+        extra["derived"] = vertical.derived_facts()
+    pipelines = pipeline_digests(contract, vertical.readers)
+    return {**extra, "pipelines": pipelines} if pipelines else extra
 
 
 def _left_out_notes(vertical: Vertical, contract: DataContract) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from verticals import registry
@@ -15,6 +15,7 @@ from verticals.plugin import (
     Actions,
     BoundedFeatures,
     Features,
+    FileReader,
     Finish,
     Output,
     Solution,
@@ -35,6 +36,8 @@ class Vertical:
     features: Features | None = None
     finish: Finish | None = None
     features_for: Callable[[DataContract], Features | None] | None = None
+    readers: Mapping[str, FileReader] = field(default_factory=dict)
+    make_finish: Callable[[DataContract, float | None], Finish] | None = None
     wording: Callable[[Field, Mapping[str, Any], DataContract], str | None] | None = None
     actions: Callable[[DataContract, Mapping[str, Any]], Actions] | None = None
     left_out: tuple[Field, ...] = ()  # derived fields that private training may not read
@@ -85,6 +88,8 @@ class Vertical:
 
     def finish_for(self, contract: DataContract, epsilon: float | None) -> Finish:
         """Return the solution's own finish, or the default decision by the contract."""
+        if self.make_finish is not None:
+            return self.make_finish(contract, epsilon)
         if self.finish is not None:
             return self.finish
         return DecisionFinish(
@@ -107,6 +112,8 @@ def load_vertical(name: str) -> Vertical:
             features=loaded.features,
             finish=loaded.finish,
             features_for=loaded.features_for,
+            readers=loaded.readers or {},
+            make_finish=loaded.finish_for,
             wording=loaded.wording,
             actions=loaded.actions,
         )

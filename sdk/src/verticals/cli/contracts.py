@@ -69,7 +69,7 @@ def draft_command(
 @json_option
 def check_command(contract: Path, data: Path, encoding: str | None, as_json: bool) -> None:
     """Hold DATA against CONTRACT: every violation with column, rows, value and expectation."""
-    from verticals.api.training_run import text_columns
+    from verticals.api.raw import text_columns
     from verticals.contract import bind, read_contract, resolve, unreviewed
     from verticals.data import read_table
 

@@ -30,6 +30,9 @@ encoding_option = click.option(
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or mps."
 )
+skip_bad_option = click.option(
+    "--skip-bad", is_flag=True, help="Go on without rows whose files cannot be used; list them."
+)
 data_option = click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="CSV, Parquet or Arrow file."
 )

@@ -16,6 +16,7 @@ from verticals.cli.output import (
     print_json,
     read_key,
     say,
+    skip_bad_option,
 )
 from verticals.errors import CallError
 
@@ -33,6 +34,7 @@ public_key_option = click.option(
 @device_option
 @public_key_option
 @encoding_option
+@skip_bad_option
 @json_option
 def predict_command(
     bundle: Path,
@@ -42,6 +44,7 @@ def predict_command(
     device: str,
     public_key: Path | None,
     encoding: str | None,
+    skip_bad: bool,
     as_json: bool,
 ) -> None:
     """Score DATA with BUNDLE; needs the model's feature columns only."""
@@ -53,7 +56,9 @@ def predict_command(
     rows = refused = 0
     names: list[str] = []
     with TableWriter(out) as writer:
-        for scored in scorer.predict_stream(data, reasons=reasons, encoding=encoding):
+        for scored in scorer.predict_stream(
+            data, reasons=reasons, encoding=encoding, skip_bad=skip_bad, notice=_note
+        ):
             writer.write(scored)
             rows += scored.rows
             names = list(scored)
@@ -77,6 +82,7 @@ def predict_command(
 @device_option
 @public_key_option
 @encoding_option
+@skip_bad_option
 @json_option
 def explain_command(
     bundle: Path,
@@ -85,6 +91,7 @@ def explain_command(
     device: str,
     public_key: Path | None,
     encoding: str | None,
+    skip_bad: bool,
     as_json: bool,
 ) -> None:
     """Write what each field added to each score of DATA, in long form."""
@@ -92,7 +99,7 @@ def explain_command(
     from verticals.data import write_table
 
     scorer = open_scorer(bundle, device=device, public_key=public_key)
-    table = scorer.explain(data, encoding=encoding)
+    table = scorer.explain(data, encoding=encoding, skip_bad=skip_bad)
     write_table(out, table)
     if as_json:
         print_json({"out": str(out), "rows": table.rows, "columns": list(table)})
@@ -114,6 +121,7 @@ def explain_command(
 @public_key_option
 @key_option
 @encoding_option
+@skip_bad_option
 @json_option
 def evidence_command(
     bundle: Path,
@@ -125,6 +133,7 @@ def evidence_command(
     public_key: Path | None,
     key_file: Path | None,
     encoding: str | None,
+    skip_bad: bool,
     as_json: bool,
 ) -> None:
     """Measure BUNDLE on new labelled DATA; needs torch and the plugin, `audit` then neither."""
@@ -139,9 +148,14 @@ def evidence_command(
         key=read_key(key_file),
         encoding=encoding,
         min_cell=min_cell if counts else None,
+        skip_bad=skip_bad,
     )
     if as_json:
         print_json({"out": str(out), "digest": digest, "form": "counts" if counts else "rows"})
         return
     click.echo(f"wrote {out}  {digest}")
     click.echo(f"next: verticals audit {bundle} --evidence {out} --out {bundle}.audit")
+
+
+def _note(text: str) -> None:
+    say(f"note: {text}")

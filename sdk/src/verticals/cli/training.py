@@ -17,6 +17,7 @@ from verticals.cli.output import (
     progress_printer,
     read_key,
     say,
+    skip_bad_option,
 )
 from verticals.errors import CallError
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     count=True,
     help="Split at random although the contract has a time; give it twice if you mean it.",
 )
+@skip_bad_option
 @click.option("--resource", "resources", multiple=True, metavar="NAME=DIR", help="Outside weights.")
 @click.option("--sign", type=click.Path(path_type=Path), help="A private key to sign with.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of a killed training.")

@@ -114,16 +114,15 @@ def retired_rows(
     """
     gone = np.zeros(table.rows, dtype=bool)
     target = next((item for item in contract.targets if item.kind == "binary"), None)
-    if target is None or target.name not in table:
+    retired = [item for item in contract.entities if item.retired and item.key in table]
+    if target is None or target.name not in table or not retired:
         return gone
     time = _times(table, contract)
     known = label_known(table, contract)
     positive = (table[target.name] == 1) & ~np.isnat(known)
     if since is not None:
         positive &= time >= since
-    for entity in contract.entities:
-        if not entity.retired or entity.key not in table:
-            continue
+    for entity in retired:
         names = np.array(["" if name is None else name for name in table[entity.key]], dtype=str)
         code = np.unique(names, return_inverse=True)[1]
         never = np.iinfo(np.int64).max
