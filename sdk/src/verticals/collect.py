@@ -19,7 +19,7 @@ from verticals.plugin import Columns, Output
 from verticals.table import Array, Table
 
 PRINCIPAL_REASONS = 4
-MOST_EXPLAINED_ROWS = 20_000
+MOST_EXPLAINED_ROWS = 20_000  # unless the model says how many
 _LOSS_BINS = 50
 _SCORE_BINS = 10
 _MOST_BINS = 20
@@ -98,10 +98,8 @@ def scores_table(contract: DataContract, table: Table, columns: Columns) -> Tabl
     return Table(found, rows=table.rows)
 
 
-def attribution_tables(
-    contract: DataContract, found: Attributions, decision: Array | None
-) -> dict[str, Table]:
-    """Return `attributions`, `additivity` and, where a decision is audited, `reasons`."""
+def attribution_tables(contract: DataContract, found: Attributions) -> dict[str, Table]:
+    """Return `attributions` and `additivity`."""
     magnitude = np.abs(found.values)  # (rows, outputs, fields)
     rows = [(output, name) for output in found.outputs for name in found.fields]
     names = [name for _, name in rows]
@@ -130,15 +128,20 @@ def attribution_tables(
             }
         ),
     }
-    if decision is not None and _has_reasons(contract):
-        adverse = decision == (1.0 if adverse_sign(contract) > 0 else 0.0)
-        tables["reasons"] = _reasons_table(contract, found, adverse)
     return tables
 
 
-def _reasons_table(contract: DataContract, found: Attributions, adverse: Array) -> Table:
-    """Count how often each field is the first, second, … reason of an adverse decision."""
+def adverse_rows(contract: DataContract, decision: Array | None) -> Array | None:
+    """Return which rows were decided adversely; None where no decision has reasons."""
+    if decision is None or not _has_reasons(contract):
+        return None
+    return np.asarray(decision == (1.0 if adverse_sign(contract) > 0 else 0.0))
+
+
+def reasons_table(contract: DataContract, found: Attributions) -> Table:
+    """Count how often each field is the first, second, … reason of rows decided adversely."""
     count = min(PRINCIPAL_REASONS, len(found.fields))
+    adverse = np.ones(len(found.values), dtype=bool)
     reasons = principal_reasons(found, contract, count=count, adverse=adverse)
     names, ranks, counts = [], [], []
     for rank in range(count):

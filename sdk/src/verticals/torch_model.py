@@ -6,7 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from verticals.errors import BundleError, TrainingError
 from verticals.explain import (
     Attributions,
     Background,
+    LayeredGame,
     additive_means,
     declared_background,
     explain_additive,
     explain_game,
+    explain_paths,
     make_game,
 )
 from verticals.networks import AdditiveNetwork, heads, shape_table
@@ -39,6 +41,7 @@ from verticals.training import (
 ROWS_AT_ONCE = 16_384
 BACKGROUND_POINTS = 64
 SAMPLED_DRAWS = 32
+MOST_EXACT, MOST_SAMPLED = 20_000, 1_000  # rows that evidence explains
 
 
 class TorchAdapter:
@@ -156,6 +159,22 @@ class TorchAdapter:
             return self._declared.network(encoder.inputs, setup.contract.targets, options)
 
 
+@runtime_checkable
+class Layered(Protocol):
+    """A network whose first layer adds up what each field contributes, as every linear one does.
+
+    Its attributions then cost the layers beyond the first alone.
+    """
+
+    def contributions(self, blocks: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return field -> (rows, members, hidden); a field that is not read may be absent."""
+        ...
+
+    def beyond(self, first: Tensor) -> Tensor:
+        """Return raw scores (rows, width) of sums of contributions (rows, members, hidden)."""
+        ...
+
+
 class TorchModel:
     """A trained network with its encoder: scores, attributions, losses, state."""
 
@@ -204,14 +223,53 @@ class TorchModel:
         if self._additive is not None:
             terms, means = self._additive
             return explain_additive(terms, blocks, background, inputs, names, means=means)
-        game = make_game(
-            self._score_blocks,
-            blocks,
-            _points(background, self.encoder),
-            self.encoder.inputs,
-            names,
-        )
+        points = _points(background, self.encoder)
+        if isinstance(self._network, Layered):
+            return explain_paths(self._layered_game(blocks, points, names), draws=SAMPLED_DRAWS)
+        game = make_game(self._score_blocks, blocks, points, inputs, names)
         return explain_game(game, method="sampled", draws=SAMPLED_DRAWS)
+
+    @property
+    def most_explained(self) -> int:
+        """Return how many rows evidence should explain: fewer where attributions are sampled."""
+        return MOST_EXACT if self._additive is not None else MOST_SAMPLED
+
+    @torch.no_grad()
+    def _layered_game(
+        self, blocks: Mapping[str, Array], points: Mapping[str, Array], names: Sequence[str]
+    ) -> LayeredGame:
+        """Set up the game on the sums of the network's first layer."""
+        network = self._network
+        assert isinstance(network, Layered)
+        fields = tuple(self.encoder.inputs.where)
+
+        def of(blocks: Mapping[str, Array]) -> tuple[Array, tuple[int, ...]]:
+            tensors = {
+                name: torch.from_numpy(np.ascontiguousarray(block)).to(self._device)
+                for name, block in blocks.items()
+            }
+            found = network.contributions(tensors)
+            some = next(iter(found.values()))
+            parts = [found.get(name, torch.zeros_like(some)) for name in fields]
+            stacked = torch.stack(parts, dim=1)  # (rows, fields, members, hidden)
+            return stacked.flatten(2).cpu().numpy(), tuple(stacked.shape[2:])
+
+        own, shape = of(blocks)
+        background, _ = of(points)
+
+        @torch.no_grad()
+        def beyond(sums: Array) -> Array:
+            first = torch.from_numpy(sums).to(self._device).reshape(-1, *shape)
+            scores: Array = network.beyond(first).double().cpu().numpy() + self._shift
+            return scores
+
+        return LayeredGame(
+            beyond=beyond,
+            contributions=own,
+            background=background,
+            fields=fields,
+            outputs=tuple(names),
+        )
 
     @cached_property
     def _background(self) -> Background:

@@ -32,10 +32,10 @@ _FRAUD = SolutionInfo(
     options=(
         OptionInfo(
             name="network",
-            default="additive",
-            choices=("additive", "table", "sequence"),
-            help="a sum of one curve per field with exact reasons; a network for tables; or one "
-            "that also reads the entity's recent events in order",
+            default="table",
+            choices=("table", "additive", "sequence"),
+            help="a network for tables, which ranks best; a sum of one curve per field with exact "
+            "reasons; or one that also reads the entity's recent events in order",
         ),
         OptionInfo(
             name="beyond_unit",

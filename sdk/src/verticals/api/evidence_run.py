@@ -15,12 +15,14 @@ from verticals.collect import (
     MOST_EXPLAINED_ROWS,
     Attributes,
     Losses,
+    adverse_rows,
     attribute_infos,
     attribution_tables,
     checks_table,
     distribution_table,
     membership_table,
     output_infos,
+    reasons_table,
     scores_table,
 )
 from verticals.contract.model import DataContract
@@ -129,11 +131,13 @@ def _model_tables(
     """Return what only the model can tell: attributions, encodings, shape functions."""
     tables: dict[str, Table] = {}
     if isinstance(model, Attributes) and audited.rows:
-        keep = slice(0, MOST_EXPLAINED_ROWS)
-        found = model.attributions(audited.take(keep))
-        tables.update(
-            attribution_tables(contract, found, None if decision is None else decision[keep])
-        )
+        most = int(getattr(model, "most_explained", MOST_EXPLAINED_ROWS))
+        some = _evenly(np.arange(audited.rows), most)
+        tables.update(attribution_tables(contract, model.attributions(audited.take(some))))
+        adverse = adverse_rows(contract, decision)
+        if adverse is not None:
+            chosen = audited.take(_evenly(np.flatnonzero(adverse), most))
+            tables["reasons"] = reasons_table(contract, model.attributions(chosen))
     counts = getattr(model, "encoding_counts", None)
     if callable(counts):
         counted = counts(audited)
@@ -146,6 +150,13 @@ def _model_tables(
         if table.rows:
             tables["shapes"] = table
     return tables
+
+
+def _evenly(rows: Array, most: int) -> Array:
+    """Return at most so many of the rows, evenly spaced."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
 def _edges(model: Model) -> Mapping[str, tuple[float, ...]]:

@@ -12,7 +12,14 @@ from verticals.explain.attributions import (
     sigmoid,
 )
 from verticals.explain.background import Background, declared_background
-from verticals.explain.engines import METHODS, Game, explain_game, make_game
+from verticals.explain.engines import (
+    METHODS,
+    Game,
+    LayeredGame,
+    explain_game,
+    explain_paths,
+    make_game,
+)
 from verticals.explain.reasons import (
     REFUSED,
     Reasons,
@@ -32,6 +39,7 @@ __all__ = [
     "Attributions",
     "Background",
     "Game",
+    "LayeredGame",
     "Reasons",
     "additive_means",
     "adverse_sign",
@@ -39,6 +47,7 @@ __all__ = [
     "declared_background",
     "explain_additive",
     "explain_game",
+    "explain_paths",
     "make_game",
     "principal_reasons",
     "probability_shares",

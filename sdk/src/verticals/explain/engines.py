@@ -69,6 +69,62 @@ class Game:
             parts.append(np.asarray(self.score(mixed), dtype=np.float64))
         return np.concatenate(parts) if parts else np.zeros((0, len(self.outputs)))
 
+    def path(self, order: Array, point: int) -> Array:
+        """Score every row as fields join in this order: (rows, fields + 1, outputs).
+
+        First all fields are those of the background point, in the end all are the row's own.
+        """
+        count, rows = len(self.fields), self.rows
+        rank = np.empty(count, dtype=np.int64)
+        rank[order] = np.arange(count)
+        present = rank[None, :] < np.arange(count + 1)[:, None]  # (steps, players)
+        return self.mixed(
+            np.repeat(np.arange(rows), count + 1),
+            np.full(rows * (count + 1), point),
+            np.tile(present, (rows, 1)),
+        ).reshape(rows, count + 1, -1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayeredGame:
+    """Hold the same problem for a model whose first layer adds up what each field contributes.
+
+    A field that joins then changes one sum, and not the whole encoding: the game is the same, its
+    price is that of the layers after the first.
+    """
+
+    beyond: Callable[[Array], Array]  # (n, units) sums of contributions -> (n, outputs)
+    contributions: Array  # (rows, fields, units) of the rows to explain
+    background: Array  # (points, fields, units)
+    fields: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows to explain."""
+        return len(self.contributions)
+
+    @property
+    def points(self) -> int:
+        """Return the number of background points."""
+        return len(self.background)
+
+    def path(self, order: Array, point: int) -> Array:
+        """Score every row as fields join in this order, as `Game.path`."""
+        start = self.background[point]  # (fields, units)
+        steps, units = len(self.fields) + 1, start.shape[1]
+        at_once = max(1, _ROWS_AT_ONCE // steps)
+        parts = []
+        for begin in range(0, self.rows, at_once):
+            joined = self.contributions[begin : begin + at_once] - start
+            sums = np.empty((len(joined), steps, units), dtype=joined.dtype)
+            sums[:, 0] = start.sum(axis=0)
+            np.cumsum(joined[:, order], axis=1, out=sums[:, 1:])
+            sums[:, 1:] += sums[:, :1]
+            scores = np.asarray(self.beyond(sums.reshape(-1, units)), dtype=np.float64)
+            parts.append(scores.reshape(len(joined), steps, -1))
+        return np.concatenate(parts) if parts else np.zeros((0, steps, len(self.outputs)))
+
 
 def make_game(
     score: Score, blocks: Blocks, background: Blocks, inputs: Inputs, outputs: Sequence[str]
@@ -96,7 +152,7 @@ def explain_game(
     if method == "exact":
         return _exact(game)
     if method == "sampled":
-        return _sampled(game, draws=draws, seed=seed)
+        return explain_paths(game, draws=draws, seed=seed)
     if method in ("shap-exact", "shap-permutation"):
         return _shap(game, method=method, seed=seed)
     raise CallError(
@@ -146,10 +202,11 @@ def _exact(game: Game) -> Attributions:
     )
 
 
-def _sampled(game: Game, *, draws: int, seed: int) -> Attributions:
+def explain_paths(game: Game | LayeredGame, *, draws: int, seed: int = 0) -> Attributions:
     """Average the gains along random orders and their reverses, one background point each.
 
     Every row is compared with the same points, so that base and attributions add up exactly.
+    Raises `CallError` for fewer than 2 draws.
     """
     if draws < 2:
         raise CallError(f"draws is {draws}, expected at least 2 for a standard error")
@@ -161,15 +218,9 @@ def _sampled(game: Game, *, draws: int, seed: int) -> Attributions:
     raw = np.zeros((rows, len(game.outputs)))
     for draw in range(draws):
         order = random.permutation(count)
-        point = np.full(rows * (count + 1), draw % game.points)
         pair = np.zeros_like(total)
         for path in (order, order[::-1]):
-            rank = np.empty(count, dtype=np.int64)
-            rank[path] = np.arange(count)
-            present = rank[None, :] < np.arange(count + 1)[:, None]  # (steps, players)
-            values = game.mixed(
-                np.repeat(np.arange(rows), count + 1), point, np.tile(present, (rows, 1))
-            ).reshape(rows, count + 1, -1)
+            values = game.path(path, draw % game.points)
             pair[:, :, path] += np.moveaxis(np.diff(values, axis=1), 1, 2) / 2.0
             raw, start = values[:, -1], values[:1, 0]
         base += start.sum(axis=0) / draws

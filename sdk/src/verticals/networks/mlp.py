@@ -9,6 +9,7 @@ it can be trained with differential privacy.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -117,6 +118,33 @@ class TableNetwork(nn.Module):
         flat = flatten(self.inputs, blocks)
         raw: Tensor = self.head(self.layers(flat if self.spread is None else self.spread(flat)))
         return raw if self.members == 1 or self.training else raw.mean(dim=1)
+
+    def contributions(self, blocks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what each field adds to the first layer: field -> (rows, members, hidden)."""
+        flat = flatten(self.inputs, blocks)
+        seen = flat.unsqueeze(1) if self.spread is None else self.spread(flat)
+        weight = self._first.weight  # (hidden, columns)
+        ends = accumulate((shape[0] for shape in self.inputs.shapes.values()), initial=0)
+        starts = dict(zip(self.inputs.shapes, ends, strict=False))
+        found = {}
+        for name, (block, columns) in self.inputs.where.items():
+            own = slice(starts[block] + columns.start, starts[block] + columns.stop)
+            found[name] = seen[..., own] @ weight[:, own].T
+        return found
+
+    def beyond(self, first: Tensor) -> Tensor:
+        """Return the raw scores (rows, width) of sums of contributions (rows, members, hidden)."""
+        hidden = first + self._first.bias
+        for layer in self.layers[1:]:
+            hidden = layer(hidden)
+        raw: Tensor = self.head(hidden if self.members > 1 else hidden.squeeze(1))
+        return raw.mean(dim=1) if self.members > 1 else raw
+
+    @property
+    def _first(self) -> nn.Linear:
+        layer = self.layers[0]
+        assert isinstance(layer, nn.Linear)  # as `_layers` builds them
+        return layer
 
 
 def _layers(
