@@ -347,10 +347,17 @@ class TorchSolution:
     one (levels − 1, decreasing), the value for a numeric one (with declared bounds: middle plus
     half the range times the raw score); targets side by side.
 
-    `readers` turn columns of file paths into arrays before they are bound. `finish_for(contract,
-    epsilon)` makes a finish that follows from the contract; with an epsilon it may fit itself to
-    the calibration part only by mechanisms that spend at most that. `features_for(contract)` takes
-    the place of `features` where the derived fields follow from the contract. `wording(field, row,
+    Where something follows from the contract or the setup, a function of it takes its place:
+
+    * `network_for(inputs, targets, setup)` makes the network that is trained, where it takes
+      outside weights (`Setup.resources`) or differs under privacy; `network` then only makes what
+      a bundle fills. A network may have `prepare(blocks) -> blocks`, called once before training:
+      what a frozen body makes of each row.
+    * `features_for(contract)` gives the derived fields.
+    * `finish_for(contract, epsilon, options)` gives the finish; with an epsilon it may fit itself
+      to the calibration part only by mechanisms that spend at most that.
+
+    `readers` turn columns of file paths into arrays before they are bound. `wording(field, row,
     contract)` says a reason in words with the row's own values (bound and derived; None: the
     field's label says it). `actions(contract, options)` makes what turns scores into actions
     online, from the keyword arguments of `Scorer.online`.
@@ -362,8 +369,9 @@ class TorchSolution:
     finish: Finish | None = None
     evidence: Callable[[Model, Mapping[str, Table]], Mapping[str, Table]] | None = None
     encoders: Mapping[str, FieldEncoder] | None = None
+    network_for: Callable[[Inputs, Sequence[Target], Setup], nn.Module] | None = None
     readers: Mapping[str, FileReader] | None = None  # by kind of field
-    finish_for: Callable[[DataContract, float | None], Finish] | None = None
+    finish_for: Callable[[DataContract, float | None, Mapping[str, Any]], Finish] | None = None
     features_for: Callable[[DataContract], Features | None] | None = None  # where they depend on it
     wording: Callable[[Field, Mapping[str, Any], DataContract], str | None] | None = None
     actions: Callable[[DataContract, Mapping[str, Any]], Actions] | None = None

@@ -18,7 +18,6 @@ from verticals.errors import BundleError, TrainingError
 from verticals.explain import (
     Attributions,
     Background,
-    LayeredGame,
     additive_means,
     declared_background,
     explain_additive,
@@ -30,6 +29,7 @@ from verticals.networks import AdditiveNetwork, heads, shape_table
 from verticals.plugin import Columns, Model, Setup, State, TorchSolution
 from verticals.seeding import seeded
 from verticals.table import Array, Table
+from verticals.torch_game import Layered, background_points, layered_game
 from verticals.training import (
     TrainOptions,
     imbalance,
@@ -39,7 +39,6 @@ from verticals.training import (
 )
 
 ROWS_AT_ONCE = 16_384
-BACKGROUND_POINTS = 64
 SAMPLED_DRAWS = 32
 MOST_EXACT, MOST_SAMPLED = 20_000, 1_000  # rows that evidence explains
 
@@ -71,18 +70,22 @@ class TorchAdapter:
             )
         options = {**declared.options, **setup.options}
         encoder = self._encoder(train, setup, options)
-        network = self._network(encoder, setup, options)
+        network = self._network(encoder, setup, options, fresh=True)
+        network.to(pick_device(setup.device))
         chosen = train_options(options, network, private=setup.private)
         shift = imbalance.prior_shift(chosen, contract.targets)
         train = _thinned(train, contract, chosen, setup)
         validation = _thinned(validation, contract, chosen, setup)
         trained = train_network(
             network,
-            encoder.encode(train),
+            _prepared(network, encoder.encode(train)),
             contract.targets,
             _labels(train, contract.targets),
             validation=(
-                (encoder.encode(validation), _labels(validation, contract.targets))
+                (
+                    _prepared(network, encoder.encode(validation)),
+                    _labels(validation, contract.targets),
+                )
                 if validation.rows
                 else None
             ),
@@ -153,25 +156,24 @@ class TorchAdapter:
             return build_encoder(fields, bins=bins, encoders=encoders)
         return fit_encoder(fields, train, bins=bins, encoders=encoders)
 
-    def _network(self, encoder: Encoder, setup: Setup, options: Mapping[str, Any]) -> nn.Module:
-        """Build the network with weights that the seed alone decides."""
+    def _network(
+        self, encoder: Encoder, setup: Setup, options: Mapping[str, Any], *, fresh: bool = False
+    ) -> nn.Module:
+        """Build the network, to be trained (`fresh`) or filled; the seed decides its weights."""
+        make, targets = self._declared.network_for, setup.contract.targets
         with seeded(setup.seed):
-            return self._declared.network(encoder.inputs, setup.contract.targets, options)
+            if fresh and make is not None:
+                whole = dataclasses.replace(setup, options=options)
+                return make(encoder.inputs, targets, whole)
+            return self._declared.network(encoder.inputs, targets, options)
 
 
 @runtime_checkable
-class Layered(Protocol):
-    """A network whose first layer adds up what each field contributes, as every linear one does.
+class Prepares(Protocol):
+    """A network with a frozen part, whose features can stand for each row in training."""
 
-    Its attributions then cost the layers beyond the first alone.
-    """
-
-    def contributions(self, blocks: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return field -> (rows, members, hidden); a field that is not read may be absent."""
-        ...
-
-    def beyond(self, first: Tensor) -> Tensor:
-        """Return raw scores (rows, width) of sums of contributions (rows, members, hidden)."""
+    def prepare(self, blocks: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Return the blocks to train on; each row of theirs follows from that row alone."""
         ...
 
 
@@ -223,9 +225,12 @@ class TorchModel:
         if self._additive is not None:
             terms, means = self._additive
             return explain_additive(terms, blocks, background, inputs, names, means=means)
-        points = _points(background, self.encoder)
+        points = background_points(background, self.encoder)
         if isinstance(self._network, Layered):
-            return explain_paths(self._layered_game(blocks, points, names), draws=SAMPLED_DRAWS)
+            layered = layered_game(
+                self._network, blocks, points, tuple(inputs.where), names, self._shift
+            )
+            return explain_paths(layered, draws=SAMPLED_DRAWS)
         game = make_game(self._score_blocks, blocks, points, inputs, names)
         return explain_game(game, method="sampled", draws=SAMPLED_DRAWS)
 
@@ -233,43 +238,6 @@ class TorchModel:
     def most_explained(self) -> int:
         """Return how many rows evidence should explain: fewer where attributions are sampled."""
         return MOST_EXACT if self._additive is not None else MOST_SAMPLED
-
-    @torch.no_grad()
-    def _layered_game(
-        self, blocks: Mapping[str, Array], points: Mapping[str, Array], names: Sequence[str]
-    ) -> LayeredGame:
-        """Set up the game on the sums of the network's first layer."""
-        network = self._network
-        assert isinstance(network, Layered)
-        fields = tuple(self.encoder.inputs.where)
-
-        def of(blocks: Mapping[str, Array]) -> tuple[Array, tuple[int, ...]]:
-            tensors = {
-                name: torch.from_numpy(np.ascontiguousarray(block)).to(self._device)
-                for name, block in blocks.items()
-            }
-            found = network.contributions(tensors)
-            some = next(iter(found.values()))
-            parts = [found.get(name, torch.zeros_like(some)) for name in fields]
-            stacked = torch.stack(parts, dim=1)  # (rows, fields, members, hidden)
-            return stacked.flatten(2).cpu().numpy(), tuple(stacked.shape[2:])
-
-        own, shape = of(blocks)
-        background, _ = of(points)
-
-        @torch.no_grad()
-        def beyond(sums: Array) -> Array:
-            first = torch.from_numpy(sums).to(self._device).reshape(-1, *shape)
-            scores: Array = network.beyond(first).double().cpu().numpy() + self._shift
-            return scores
-
-        return LayeredGame(
-            beyond=beyond,
-            contributions=own,
-            background=background,
-            fields=fields,
-            outputs=tuple(names),
-        )
 
     @cached_property
     def _background(self) -> Background:
@@ -360,19 +328,6 @@ def raw_outputs(targets: Sequence[Target]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _points(background: Background, encoder: Encoder) -> dict[str, Array]:
-    """Draw background points and lay them out in blocks."""
-    drawn = background.sample(BACKGROUND_POINTS, seed=0)
-    blocks = {
-        name: np.zeros((BACKGROUND_POINTS, *shape), dtype=np.float32)
-        for name, shape in encoder.inputs.shapes.items()
-    }
-    for name, values in drawn.items():
-        block, where = encoder.inputs.where[name]
-        blocks[block][:, where] = values
-    return blocks
-
-
 def _labelled(table: Table, contract: DataContract) -> Table:
     """Return the rows that have a label for at least one target."""
     if not contract.targets:
@@ -383,6 +338,10 @@ def _labelled(table: Table, contract: DataContract) -> Table:
 
 def _labels(table: Table, targets: Sequence[Target]) -> dict[str, Array]:
     return {target.name: np.asarray(table[target.name], dtype=np.float32) for target in targets}
+
+
+def _prepared(network: nn.Module, blocks: Mapping[str, Array]) -> Mapping[str, Array]:
+    return network.prepare(blocks) if isinstance(network, Prepares) else blocks
 
 
 def _thinned(table: Table, contract: DataContract, options: TrainOptions, setup: Setup) -> Table:

@@ -12,7 +12,8 @@ from verticals.explain import declared_background, explain_game, make_game
 from verticals.networks import table
 from verticals.networks.mlp import TableNetwork
 from verticals.table import Table
-from verticals.torch_model import SAMPLED_DRAWS, Layered, TorchModel, _points
+from verticals.torch_game import Layered, background_points
+from verticals.torch_model import SAMPLED_DRAWS, TorchModel
 
 FIELDS = (
     Field(name="a", kind="numeric", bounds=(0.0, 1.0)),
@@ -59,7 +60,7 @@ def test_the_layered_game_is_the_same_game(members, residual):
         make_game(
             model._score_blocks,
             model.encoder.encode(rows()),
-            _points(background, model.encoder),
+            background_points(background, model.encoder),
             model.encoder.inputs,
             ("score",),
         ),

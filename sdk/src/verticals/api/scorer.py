@@ -44,7 +44,9 @@ class Scorer:
         self.model = model
         self.contract = contract  # with the derived fields
         privacy = bundle.privacy or {}
-        self.finish: Finish = vertical.finish_for(contract, privacy.get("epsilon"))
+        self.finish: Finish = vertical.finish_for(
+            contract, privacy.get("epsilon"), bundle.settings["options"]
+        )
         self.finish_settings: Mapping[str, Any] = bundle.settings["finish"]
 
     @property

@@ -127,7 +127,7 @@ def train(
     state = model.state()
     trained_privacy = state.settings.get("privacy")
     privacy = budget.total(trained_privacy)
-    finish = vertical.finish_for(full, budget.decision)
+    finish = vertical.finish_for(full, budget.decision, merged)
     finished = finish.fit(model.predict(parts["calibrate"]), parts["calibrate"])
     kept = {name: value for name, value in state.settings.items() if name != "privacy"}
     settings = {"options": merged, "finish": dict(finished), "seed": seed}

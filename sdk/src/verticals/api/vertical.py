@@ -37,7 +37,7 @@ class Vertical:
     finish: Finish | None = None
     features_for: Callable[[DataContract], Features | None] | None = None
     readers: Mapping[str, FileReader] = field(default_factory=dict)
-    make_finish: Callable[[DataContract, float | None], Finish] | None = None
+    make_finish: Callable[[DataContract, float | None, Mapping[str, Any]], Finish] | None = None
     wording: Callable[[Field, Mapping[str, Any], DataContract], str | None] | None = None
     actions: Callable[[DataContract, Mapping[str, Any]], Actions] | None = None
     left_out: tuple[Field, ...] = ()  # derived fields that private training may not read
@@ -86,10 +86,12 @@ class Vertical:
         """Return the table with the derived fields added."""
         return table if self.features is None else self.features.batch(table)
 
-    def finish_for(self, contract: DataContract, epsilon: float | None) -> Finish:
+    def finish_for(
+        self, contract: DataContract, epsilon: float | None, options: Mapping[str, Any]
+    ) -> Finish:
         """Return the solution's own finish, or the default decision by the contract."""
         if self.make_finish is not None:
-            return self.make_finish(contract, epsilon)
+            return self.make_finish(contract, epsilon, options)
         if self.finish is not None:
             return self.finish
         return DecisionFinish(
