@@ -14,6 +14,7 @@ SOURCES = {
     "verticals_compliance": ROOT / "compliance" / "src",
     "verticals_credit_scoring": ROOT / "plugins" / "credit-scoring" / "src",
     "verticals_fraud_detection": ROOT / "plugins" / "fraud-detection" / "src",
+    "verticals_medical_imaging": ROOT / "plugins" / "medical-imaging" / "src",
 }
 
 

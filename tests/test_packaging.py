@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-MEMBERS = ("sdk", "compliance", "plugins/credit-scoring", "plugins/fraud-detection")
+MEMBERS = ("sdk", "compliance", "plugins/credit-scoring", "plugins/fraud-detection", "plugins/medical-imaging")
 BUILD = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
 
 
@@ -161,6 +161,7 @@ def test_a_wheel_holds_its_package_whole_and_nothing_else(wheels):
         "verticals_compliance",
         "verticals_credit_scoring",
         "verticals_fraud_detection",
+        "verticals_medical_imaging",
         "verticals",
     ]
 

@@ -55,6 +55,7 @@ def test_each_network_scores_rows_one_by_one(name, kind):
     inputs, blocks, _ = encoded(20)
     built = network(inputs, [FRAUD], {"network": name}).eval()
     assert isinstance(built, kind)
+    assert isinstance(network(inputs, [FRAUD], {}), AdditiveNetwork)  # the default
     with torch.no_grad():
         together = built(tensors(blocks))
         alone = built({key: value[3:4] for key, value in tensors(blocks).items()})

@@ -41,12 +41,22 @@ def _empty() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class OptionInfo:
-    """Describe one option of a solution: `train --option NAME=VALUE`."""
+    """Describe one option of a solution: `train --option NAME=VALUE`.
+
+    `private_default`, where it is not None, is the default of private training.
+    """
 
     name: str
     default: Any
     help: str
     choices: tuple[Any, ...] = ()
+    private_default: Any = None
+
+    def default_for(self, *, private: bool) -> Any:
+        """Return the default of private training, or of any other."""
+        return (
+            self.private_default if private and self.private_default is not None else self.default
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What this distribution offers: two solutions and their audit checks, described without imports."""
+"""What this distribution offers: two solutions and their audit checks, without imports."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ _FRAUD = SolutionInfo(
         OptionInfo(
             name="network",
             default="table",
+            private_default="additive",
             choices=("table", "additive", "sequence"),
             help="a network for tables, which ranks best; a sum of one curve per field with exact "
             "reasons; or one that also reads the entity's recent events in order",

@@ -70,8 +70,9 @@ def replay_table(
 ) -> dict[str, Any]:
     """Replay policies on a bound and labelled table, scored by any model; return plain JSON.
 
-    Days before `since` only warm up: give the day from which the model has seen no label. `score` is (rows,); `decision` is the model's own, 1 where it flags: the baseline, as if each
-    flag were reviewed. Money is in whole minor units. What cannot be measured is None.
+    `score` is (rows,); `decision` is the model's own, 1 where it flags: the baseline, as if each
+    flag were reviewed. Days before `since` only warm up: give the day from which the model has
+    seen no label. Money is in whole minor units. What cannot be measured is None.
     Raises `CallError` or `DataError` for data that cannot be replayed.
     """
     events = events_of(table, score, contract)

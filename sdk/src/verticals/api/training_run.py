@@ -95,7 +95,7 @@ def train(
             f"solution {solution!r} does not offer private training",
             hint=f"verticals train {solution} --no-privacy …",
         )
-    merged = merged_options(vertical, options or {})
+    merged = merged_options(vertical, options or {}, private=private)
     declared, table, notes = _bound_data(vertical, contract, data, encoding, skip_bad)
     strict = merged.get("beyond_unit") == "refuse"
     vertical = vertical.for_contract(declared, private=private, strict=strict)

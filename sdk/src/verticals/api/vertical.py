@@ -156,12 +156,14 @@ def default_outputs(solution: object, contract: DataContract) -> tuple[Output, .
     return tuple(outputs)
 
 
-def default_options(info: SolutionInfo) -> dict[str, Any]:
+def default_options(info: SolutionInfo, *, private: bool = False) -> dict[str, Any]:
     """Return a solution's declared options with their defaults."""
-    return {option.name: option.default for option in info.options}
+    return {option.name: option.default_for(private=private) for option in info.options}
 
 
-def merged_options(vertical: Vertical, given: Mapping[str, Any]) -> dict[str, Any]:
+def merged_options(
+    vertical: Vertical, given: Mapping[str, Any], *, private: bool = False
+) -> dict[str, Any]:
     """Return a solution's options with the caller's in their place.
 
     A torch solution also takes the options of the training loop (`verticals.training`).
@@ -169,7 +171,7 @@ def merged_options(vertical: Vertical, given: Mapping[str, Any]) -> dict[str, An
     choices.
     """
     info = vertical.info
-    options = default_options(info)
+    options = default_options(info, private=private)
     choices = {option.name: option.choices for option in info.options}
     further = frozenset(getattr(vertical.solution, "training_options", ()))
     for name, value in given.items():

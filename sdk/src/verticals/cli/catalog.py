@@ -83,7 +83,9 @@ def describe_command(solution: str, as_json: bool) -> None:
         click.echo("options (--option NAME=VALUE):")
         for option in info.options:
             choices = f" (one of {', '.join(map(str, option.choices))})" if option.choices else ""
-            click.echo(f"  {option.name} = {option.default}{choices}: {option.help}")
+            apart = option.private_default
+            also = f", {apart} under privacy" if apart is not None else ""
+            click.echo(f"  {option.name} = {option.default}{also}{choices}: {option.help}")
 
 
 def _document(info: SolutionInfo, distribution: str, version: str) -> dict[str, Any]:

@@ -82,8 +82,9 @@ def _options(options: tuple[OptionInfo, ...]) -> Iterable[str]:
     for option in options:
         if names.count(option.name) > 1:
             yield f"option {option.name!r} is declared {names.count(option.name)} times"
-        if option.choices and option.default not in option.choices:
-            yield f"option {option.name!r} has the default {option.default!r}, no choice of it"
+        for default in dict.fromkeys((option.default, option.default_for(private=True))):
+            if option.choices and default not in option.choices:
+                yield f"option {option.name!r} has the default {default!r}, no choice of it"
 
 
 def _name(name: object, pattern: re.Pattern[str], example: str) -> Iterable[str]:
