@@ -13,6 +13,7 @@ from verticals_compliance.explanations import explanations
 from verticals_compliance.privacy import loss_histogram, roc
 
 MOST_ROWS = 200  # of a plugin's table that is shown whole
+MIN_PERSONS = 10  # below it the numbers of a row that counts `persons` are not shown
 
 Tables = Mapping[str, Table]
 
@@ -152,9 +153,17 @@ def producer_tables(tables: Tables, rows_audited: int) -> dict[str, Any]:
         table = tables[name] if "." in name and tables[name].rows != rows_audited else None
         if table is None or table.rows > MOST_ROWS or any(c.ndim > 1 for c in table.values()):
             continue
-        rows = records(table)
+        rows = [_suppressed(row) for row in records(table)]
         found[name] = {"columns": list(table), "rows": [list(row.values()) for row in rows]}
     return found
+
+
+def _suppressed(row: dict[str, Any]) -> dict[str, Any]:
+    """Leave the numbers of a row out that speaks of fewer than ten persons, by its `persons`."""
+    persons = row.get("persons")
+    if not isinstance(persons, int | float) or persons >= MIN_PERSONS:
+        return row
+    return {name: value if isinstance(value, str) else None for name, value in row.items()}
 
 
 def _psi(bins: list[dict[str, Any]]) -> float | None:

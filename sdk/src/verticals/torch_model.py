@@ -199,6 +199,11 @@ class TorchModel:
         self._privacy = privacy
         self._training = training
 
+    @property
+    def network(self) -> nn.Module:
+        """Return the network, in evaluation mode: what maps of images are made of."""
+        return self._network
+
     def predict(self, table: Table) -> Columns:
         """Return the score columns of the contract's targets."""
         return heads.scores(self._raw(table), self.contract.targets)

@@ -6,7 +6,6 @@ by its owner only (mode 0600), and holds an id as a keyed hash or not at all.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ import numpy as np
 from verticals.contract.model import ID, MISSING, TIME, DataContract, Field
 from verticals.data import hash_ids
 from verticals.errors import DataError
-from verticals.files import lock, system_errors
 from verticals.finish import score_name
-from verticals.strictjson import canonical_json, parse_json, plain
+from verticals.jsonlines import LineWriter, read_lines
+from verticals.strictjson import canonical_json, plain
 from verticals.table import Array, Table
 from verticals_fraud_detection.events import target_of
 
@@ -31,7 +30,7 @@ FORMAT = 1
 TOLERANCE = 1e-5
 
 _UNDECLARED = {"undeclared": True}  # a category's own text is not kept by a bound table
-_MAX_BYTES = 2**30
+_WHAT = "case file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,36 +116,14 @@ def case_line(case: Case) -> bytes:
 
 
 class CaseWriter:
-    """Append cases to a file, whole lines only; use it as a context manager.
-
-    Several processes may write one file. A line that a kill tore at the end is removed when the
-    file is next opened and nobody else writes to it.
-    """
+    """Append cases to a file, whole lines only (`verticals.jsonlines`); a context manager."""
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        self._what = f"case file {str(path)!r}"
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        with system_errors(self._what, "written"):
-            self._file = os.open(self._path, flags, 0o600)
-            if lock(self._file, wait=False):
-                _cut_torn(self._file)
-            lock(self._file, shared=True)
+        self._lines = LineWriter(path, what=_WHAT)
 
     def append(self, case: Case) -> None:
         """Write one case in one call; raise `DataError` if the system did not take it whole."""
-        line = case_line(case)
-        with system_errors(self._what, "written"):
-            written = os.write(self._file, line)
-        if written != len(line):
-            raise DataError(
-                f"{self._what}: {written} of {len(line)} bytes of a case were written",
-                hint="make room on the disk; the torn line is removed when the file is next opened",
-            )
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
+        self._lines.append(asdict(case))
 
     def __enter__(self) -> CaseWriter:
         """Return the writer."""
@@ -159,7 +136,7 @@ class CaseWriter:
         trace: TracebackType | None,
     ) -> None:
         """Close the file."""
-        self.close()
+        self._lines.close()
 
 
 def read_cases(path: str | Path) -> Cases:
@@ -167,14 +144,10 @@ def read_cases(path: str | Path) -> Cases:
 
     Raises `DataError`, naming the line, for any other line that is no case.
     """
-    what = f"case file {str(path)!r}"
-    with system_errors(what, "read"):
-        data = Path(path).read_bytes()
-    if len(data) > _MAX_BYTES:
-        raise DataError(f"{what} has {len(data)} bytes, expected {_MAX_BYTES} at most")
-    *lines, rest = data.split(b"\n")
-    cases = tuple(_parsed(line, f"{what}, line {n}") for n, line in enumerate(lines, start=1))
-    return Cases(cases=cases, torn=len(rest))
+    found = read_lines(path, what=_WHAT)
+    where = f"{_WHAT} {str(path)!r}, line"
+    cases = tuple(_case(value, f"{where} {n}") for n, value in enumerate(found.values, start=1))
+    return Cases(cases=cases, torn=found.torn)
 
 
 def re_examine(case: Case, scorer: Scorer) -> Examined:
@@ -249,8 +222,7 @@ def _code(field: Field, value: Any) -> int:
 # ---- the file --------------------------------------------------------------------------------
 
 
-def _parsed(line: bytes, where: str) -> Case:
-    found = parse_json(line, what=where)
+def _case(found: Any, where: str) -> Case:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise DataError(f"{where} is no case of format {FORMAT}")
     lists: Sequence[str] = ("reasons", "rules")
@@ -264,18 +236,3 @@ def _parsed(line: bytes, where: str) -> Case:
     if not (number and isinstance(case.features, dict) and isinstance(case.bundle, str)):
         raise DataError(f"{where} is no case: score, features or bundle are of another kind")
     return case
-
-
-def _cut_torn(file: int) -> None:
-    """Cut off what follows the last end of line."""
-    size = os.fstat(file).st_size
-    end = size
-    while end:
-        start = max(0, end - 65_536)
-        place = os.pread(file, end - start, start).rfind(b"\n")
-        if place >= 0:
-            end = start + place + 1
-            break
-        end = start
-    if end < size:
-        os.ftruncate(file, end)

@@ -37,6 +37,8 @@ from verticals.evidence import (
 from verticals.plugin import Finish, Model
 from verticals.table import Array, Table
 
+_GOALS = ("coverage", "sensitivity", "specificity")  # that a finish was fitted to reach
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -174,7 +176,8 @@ def _decision_facts(contract: DataContract, finish_settings: Mapping[str, Any]) 
     rule = "" if cut is None else f"{target.name} = {target.positive} if score ≥ {cut:g}"
     if decision.rate is not None:
         rule += f" (the cut that decides a share of {decision.rate:g} on the calibration part)"
-    return {"target": target.name, "cut": cut, "rate": decision.rate, "rule": rule}
+    goals = {name: finish_settings[name] for name in _GOALS if name in finish_settings}
+    return {"target": target.name, "cut": cut, "rate": decision.rate, "rule": rule, **goals}
 
 
 def _plugin_checks(

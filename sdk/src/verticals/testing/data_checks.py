@@ -113,7 +113,7 @@ def check_batch_equals_stream(subject: Subject) -> None:
         seen = stream.push({name: base[name][row] for name in base})
         for name in derived:
             require(
-                bool(np.isclose(seen[name], expected[name][row], equal_nan=True)),
+                bool(np.isclose(seen[name], expected[name][row], equal_nan=True).all()),
                 f"field {name!r} is {seen[name]!r} in the stream and {expected[name][row]!r} in "
                 f"the batch at event {row + 1}",
             )
