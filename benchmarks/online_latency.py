@@ -92,7 +92,8 @@ def main():
             f"measured    {total:,} events at {total / took:.0f} a second, {adverse} with reasons"
         )
         print(
-            f"latency ms  p50 {p50:.2f}, p99 {p99:.2f}, p99.9 {p999:.2f}, max {latency.max() * 1000:.1f}"
+            f"latency ms  p50 {p50:.2f}, p99 {p99:.2f}, p99.9 {p999:.2f}, "
+            f"max {latency.max() * 1000:.1f}"
         )
         print(f"goal        p99 under {GOAL_MS:g} ms: {'met' if p99 < GOAL_MS else 'MISSED'}")
         print(f"memory      {resident_mb():.0f} MB at most, {before:.0f} MB before the first event")

@@ -16,6 +16,7 @@ from verticals.errors import DataError
 from verticals.plugin import FileReader, FolderReader
 from verticals.table import Table
 
+PATH = "@path:"  # and the field's name: the column of a raw table that keeps the paths
 _SHOWN = 20
 Readers = Mapping[str, FileReader]
 
@@ -98,7 +99,8 @@ def with_files(
                 hint="run again without --skip-bad to see the first reason",
             )
         facts = {name: values for name, values in found.facts.items() if name not in raw}
-        raw = raw.take(found.kept).with_columns({field.column: found.values, **facts})
+        paths = {PATH + field.name: column[found.kept]}
+        raw = raw.take(found.kept).with_columns({field.column: found.values, **paths, **facts})
     return Raw(table=raw, notes=tuple(notes))
 
 

@@ -63,7 +63,7 @@ class Scorer:
         skip_bad: bool = False,
     ) -> Table:
         """Read raw data, hold it against the contract, and derive the solution's fields."""
-        return self._bind(self.raw(data, encoding=encoding, skip_bad=skip_bad).table, targets)
+        return self.bind(self.raw(data, encoding=encoding, skip_bad=skip_bad).table, targets)
 
     def raw(self, data: Any, *, encoding: str | None = None, skip_bad: bool = False) -> Raw:
         """Read raw data and the files that it names; `skip_bad` leaves bad files' rows out."""
@@ -75,7 +75,8 @@ class Scorer:
             skip_bad=skip_bad,
         )
 
-    def _bind(self, raw: Table, targets: bool = False) -> Table:
+    def bind(self, raw: Table, targets: bool = False) -> Table:
+        """Hold a raw table against the contract, and derive the solution's fields."""
         bound = bind(self.bundle.contract, raw, targets=targets, audited=targets)
         return self.vertical.derive(bound.table)
 
@@ -120,7 +121,7 @@ class Scorer:
             if notice is not None:
                 for note in found.notes:
                     notice(note)
-            yield self.scored(self._bind(found.table), reasons)
+            yield self.scored(self.bind(found.table), reasons)
 
     def scored(self, table: Table, reasons: int = 0) -> Table:
         """Return the scored columns of a bound table, as `predict` gives them."""
@@ -224,7 +225,7 @@ class Scorer:
         Raises `ContractError` if the data lack a target, `EvidenceError` if they are empty.
         """
         raw = self.raw(data, encoding=encoding, skip_bad=skip_bad)
-        notes, table = raw.notes, self._bind(raw.table, targets=True)
+        notes, table = raw.notes, self.bind(raw.table, targets=True)
         retired = retired_rows(table, self.contract)
         if retired.any():
             notes = (

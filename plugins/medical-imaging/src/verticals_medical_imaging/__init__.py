@@ -1,0 +1,1 @@
+"""Medical imaging: DICOM in, calibrated findings out, able to abstain."""

@@ -1,0 +1,1 @@
+"""Audit checks of medical imaging: they read evidence tables and import no torch."""
