@@ -45,6 +45,12 @@ _FRAUD = SolutionInfo(
             help="under privacy, what becomes of derived fields that read beyond the unit",
         ),
         OptionInfo(name="bins", default=16, help="bins of a numeric field that declares none"),
+        OptionInfo(
+            name="pairs",
+            default=(),
+            help='of the additive network: fields that may act together, [["a", "b"], …]',
+        ),
+        OptionInfo(name="pair_bins", default=8, help="bins of each field of a pair"),
     ),
 )
 

@@ -69,11 +69,14 @@ class Game:
             parts.append(np.asarray(self.score(mixed), dtype=np.float64))
         return np.concatenate(parts) if parts else np.zeros((0, len(self.outputs)))
 
-    def path(self, order: Array, point: int) -> Array:
-        """Score every row as fields join in this order: (rows, fields + 1, outputs).
+    def paths(self, orders: Array, points: Array) -> Array:
+        """Score every row as fields join in each order: (orders, rows, fields + 1, outputs).
 
-        First all fields are those of the background point, in the end all are the row's own.
+        First all fields are those of the order's background point, in the end the row's own.
         """
+        return np.stack([self._path(*pair) for pair in zip(orders, points, strict=True)])
+
+    def _path(self, order: Array, point: int) -> Array:
         count, rows = len(self.fields), self.rows
         rank = np.empty(count, dtype=np.int64)
         rank[order] = np.arange(count)
@@ -109,21 +112,24 @@ class LayeredGame:
         """Return the number of background points."""
         return len(self.background)
 
-    def path(self, order: Array, point: int) -> Array:
-        """Score every row as fields join in this order, as `Game.path`."""
-        start = self.background[point]  # (fields, units)
-        steps, units = len(self.fields) + 1, start.shape[1]
-        at_once = max(1, _ROWS_AT_ONCE // steps)
+    def paths(self, orders: Array, points: Array) -> Array:
+        """Score every row as fields join in each order, as `Game.paths`."""
+        start = self.background[points]  # (orders, fields, units)
+        steps, units = len(self.fields) + 1, start.shape[2]
+        at_once = max(1, _ROWS_AT_ONCE // (steps * len(orders)))
         parts = []
         for begin in range(0, self.rows, at_once):
-            joined = self.contributions[begin : begin + at_once] - start
-            sums = np.empty((len(joined), steps, units), dtype=joined.dtype)
-            sums[:, 0] = start.sum(axis=0)
-            np.cumsum(joined[:, order], axis=1, out=sums[:, 1:])
-            sums[:, 1:] += sums[:, :1]
+            joined = self.contributions[None, begin : begin + at_once] - start[:, None]
+            sums = np.empty((*joined.shape[:2], steps, units), dtype=joined.dtype)
+            sums[:, :, 0] = start.sum(axis=1)[:, None]
+            ordered = np.take_along_axis(joined, orders[:, None, :, None], axis=2)
+            np.cumsum(ordered, axis=2, out=sums[:, :, 1:])
+            sums[:, :, 1:] += sums[:, :, :1]
             scores = np.asarray(self.beyond(sums.reshape(-1, units)), dtype=np.float64)
-            parts.append(scores.reshape(len(joined), steps, -1))
-        return np.concatenate(parts) if parts else np.zeros((0, steps, len(self.outputs)))
+            parts.append(scores.reshape(*sums.shape[:3], -1))
+        if not parts:
+            return np.zeros((len(orders), 0, steps, len(self.outputs)))
+        return np.concatenate(parts, axis=1)
 
 
 def make_game(
@@ -216,16 +222,22 @@ def explain_paths(game: Game | LayeredGame, *, draws: int, seed: int = 0) -> Att
     squares = np.zeros_like(total)
     base = np.zeros(len(game.outputs))
     raw = np.zeros((rows, len(game.outputs)))
-    for draw in range(draws):
-        order = random.permutation(count)
-        pair = np.zeros_like(total)
-        for path in (order, order[::-1]):
-            values = game.path(path, draw % game.points)
-            pair[:, :, path] += np.moveaxis(np.diff(values, axis=1), 1, 2) / 2.0
-            raw, start = values[:, -1], values[:1, 0]
-        base += start.sum(axis=0) / draws
-        total += pair
-        squares += pair**2
+    drawn = np.array([random.permutation(count) for _ in range(draws)])
+    at_once = max(1, _ROWS_AT_ONCE // (2 * (count + 1) * max(rows, 1)))  # draws
+    for begin in range(0, draws, at_once):
+        some = drawn[begin : begin + at_once]
+        both = np.stack([some, some[:, ::-1]], axis=1).reshape(-1, count)
+        points = np.repeat(np.arange(begin, begin + len(some)) % game.points, 2)
+        values = game.paths(both, points)  # (2 * draws, rows, fields + 1, outputs)
+        gains = np.moveaxis(np.diff(values, axis=2), 2, 3) / 2.0
+        for place in range(len(some)):
+            pair = np.zeros_like(total)
+            for path in (2 * place, 2 * place + 1):
+                pair[:, :, both[path]] += gains[path]
+            total += pair
+            squares += pair**2
+        raw = values[-1, :, -1]
+        base += values[1::2, :1, 0].sum(axis=(0, 1)) / draws
     mean = total / draws
     variance = np.maximum(squares / draws - mean**2, 0.0) * draws / (draws - 1)
     return checked(
