@@ -112,6 +112,20 @@ def test_a_state_goes_on_where_it_stopped(bundle, data, tmp_path):
     assert second.counters["labels"] == 1
 
 
+def test_a_stream_warmed_up_with_the_past_goes_on_as_one_that_saw_it(bundle, data):
+    contract, raw = data
+    scorer = verticals.open(bundle[0])
+    past = 3_000
+    warmed = scorer.online()
+    assert warmed.warm_up(raw.take(slice(0, past))) == past
+    batch = scorer.predict(raw.take(slice(0, past + 50)))
+    for row in range(past, past + 50):
+        seen = warmed.push(event(raw, row))["score"]
+        assert seen == pytest.approx(batch["score"][row], abs=1e-6)
+    assert warmed.counters["labels"] > 0
+    assert contract.label_delay == "7d"
+
+
 def test_a_label_moves_the_risk_of_its_terminal_and_only_later(bundle, data):
     _, raw = data
     online = verticals.open(bundle[0]).online()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from verticals.api.state_file import read_state, write_state
 from verticals.contract import DataContract, bind
-from verticals.contract.model import LABEL_TIME
+from verticals.contract.model import ID, LABEL_TIME, ROW, TIME
+from verticals.data import labels_as_known
 from verticals.errors import CallError
 from verticals.plugin import Actions, LabelledStream, State
 from verticals.table import Table
@@ -74,6 +75,37 @@ class OnlineScorer:
             )
         known, label, bound = bind_label(self._scorer.bundle.contract, event, value, time)
         self._stream.label(bound, label, known)
+
+    def warm_up(self, data: Any, *, encoding: str | None = None) -> int:
+        """Take past events into the state without scoring them; return how many there were.
+
+        They are taken in order of time, each label as soon as it was known where the data have
+        labels. So a new stream starts with the histories that training saw.
+        Raises as `push`, and `CallError` if the solution keeps no state.
+        """
+        stream, contract = self._stream, self._scorer.bundle.contract
+        if stream is None or not contract.time:
+            raise CallError(
+                f"solution {self._scorer.vertical.info.name!r} keeps no state of past events"
+            )
+        raw = self._scorer.raw(data, encoding=encoding).table
+        table = bind(contract, raw, targets=False, audited=False).table
+        table = table.take(np.argsort(table[TIME], kind="stable"))
+        labels = labels_as_known(contract, table) if isinstance(stream, LabelledStream) else []
+        names = [name for name in table if name not in (ROW, ID)]
+        columns = [table[name] for name in names]
+
+        def event(row: int) -> dict[str, Any]:
+            return {name: column[row] for name, column in zip(names, columns, strict=True)}
+
+        for row in range(table.rows):
+            while labels and labels[-1][0] < table[TIME][row]:
+                known, of, value = labels.pop()
+                cast(LabelledStream, stream).label(event(of), value, known)
+            stream.push(event(row))
+        for known, of, value in reversed(labels):  # they count from the time they are known
+            cast(LabelledStream, stream).label(event(of), value, known)
+        return table.rows
 
     @property
     def counters(self) -> Mapping[str, int]:

@@ -7,7 +7,13 @@ holds against a contract; `split` takes the bound table that comes out of it.
 from verticals.data.fingerprint import fingerprint, hash_ids
 from verticals.data.readers import Loaded, TableStream, iter_tables, read_table
 from verticals.data.split import PARTS, Shares, split, split_notes, split_rows
-from verticals.data.temporal import Fold, label_known, prequential_folds, retired_rows
+from verticals.data.temporal import (
+    Fold,
+    label_known,
+    labels_as_known,
+    prequential_folds,
+    retired_rows,
+)
 from verticals.data.writers import TableWriter, write_table
 
 __all__ = [
@@ -21,6 +27,7 @@ __all__ = [
     "hash_ids",
     "iter_tables",
     "label_known",
+    "labels_as_known",
     "prequential_folds",
     "read_table",
     "retired_rows",

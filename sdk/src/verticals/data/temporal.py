@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -102,6 +103,20 @@ def label_known(table: Table, contract: DataContract) -> Array:
         return found
     delay = microseconds(contract.label_delay) if contract.label_delay else 0
     return _times(table, contract) + np.timedelta64(delay, "us")
+
+
+def labels_as_known(contract: DataContract, table: Table) -> list[tuple[Any, int, float]]:
+    """Return (when known, row, label) of the first target; the first to be known is the last.
+
+    So that a stream pops them off as time goes on. Empty where the table has no labels.
+    """
+    name = contract.targets[0].name if contract.targets else ""
+    if name not in table or TIME not in table:
+        return []
+    known, value = label_known(table, contract), table[name]
+    rows = np.flatnonzero(~np.isnan(value) & ~np.isnat(known))
+    order = rows[np.argsort(known[rows], kind="stable")]
+    return [(known[row], int(row), float(value[row])) for row in order[::-1]]
 
 
 def retired_rows(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 
-from verticals.contract import DataContract, bind, dump_contract, parse_contract, unreviewed
+from verticals.contract import bind, dump_contract, parse_contract, unreviewed
 from verticals.contract.model import ROW, TIME
-from verticals.data import label_known
+from verticals.data import labels_as_known
 from verticals.plugin import OFFERS, LabelledStream
 from verticals.registry import HEAVY_PACKAGES
 from verticals.table import Array, Table
@@ -100,7 +99,7 @@ def check_batch_equals_stream(subject: Subject) -> None:
     base = subject.events.take(slice(0, _STREAMED))
     expected = features.batch(base)
     stream = features.stream()
-    labels = _labels_as_known(contract, base)
+    labels = labels_as_known(contract, base)
     for row in range(base.rows):
         if row == base.rows // 2:
             saved = stream.save()
@@ -130,17 +129,6 @@ def check_no_future(subject: Subject) -> None:
     whole = features.batch(base).select(derived).take(slice(0, half.rows))
     alone = features.batch(half).select(derived)
     require(_same(whole, alone), "later events change derived fields of earlier ones")
-
-
-def _labels_as_known(contract: DataContract, table: Table) -> list[tuple[Any, int, float]]:
-    """Return (when known, row, label) of the first target, the first to be known last."""
-    name = contract.targets[0].name if contract.targets else ""
-    if name not in table or TIME not in table:
-        return []
-    known, value = label_known(table, contract), table[name]
-    rows = np.flatnonzero(~np.isnan(value) & ~np.isnat(known))
-    order = rows[np.argsort(known[rows], kind="stable")]
-    return [(known[row], int(row), float(value[row])) for row in order[::-1]]
 
 
 def _same(first: Table, second: Table) -> bool:
