@@ -15,6 +15,7 @@ names the digest of its `audit.json`. Keys are always there; what is absent is e
     groups                             counts of each group: outcomes, decisions, confusion
     shapes, reasons, attributions, additivity, distribution, encoding, membership
     producer_tables                    small tables of plugins, as they are
+    maps                               mean image and mean map of ten persons or more, as grids
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from verticals_compliance.summaries import (
     distribution,
     encoding,
     history,
+    maps,
     membership,
     producer_tables,
     reasons,
@@ -86,6 +88,7 @@ def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
         "encoding": encoding(tables),
         "membership": membership(tables),
         "producer_tables": producer_tables(tables, info.rows),
+        "maps": maps(tables),
     }
     result: dict[str, Any] = plain(found, "details")
     return result

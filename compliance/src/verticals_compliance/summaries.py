@@ -6,14 +6,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from verticals.contract.model import DataContract
 from verticals.metrics import psi
-from verticals.table import Table
+from verticals.table import Array, Table
 from verticals_compliance.explanations import explanations
 from verticals_compliance.privacy import loss_histogram, roc
 
 MOST_ROWS = 200  # of a plugin's table that is shown whole
 MIN_PERSONS = 10  # below it the numbers of a row that counts `persons` are not shown
+MOST_CELLS = 48 * 48  # of a mean map
+
+_MAP = ("method", "row", "column", "image", "map", "images", "persons")
 
 Tables = Mapping[str, Table]
 
@@ -151,11 +156,64 @@ def producer_tables(tables: Tables, rows_audited: int) -> dict[str, Any]:
     found = {}
     for name in sorted(tables):
         table = tables[name] if "." in name and tables[name].rows != rows_audited else None
-        if table is None or table.rows > MOST_ROWS or any(c.ndim > 1 for c in table.values()):
+        if (
+            table is None
+            or _is_map(name, table)
+            or table.rows > MOST_ROWS
+            or any(c.ndim > 1 for c in table.values())
+        ):
             continue
         rows = [_suppressed(row) for row in records(table)]
         found[name] = {"columns": list(table), "rows": [list(row.values()) for row in rows]}
     return found
+
+
+def maps(tables: Tables) -> dict[str, Any]:
+    """Return the mean image and the mean map of tables named `<plugin>.map`, as grids.
+
+    A mean over fewer than ten persons comes too near to one person's image: it is left out, and
+    so is a table that fills no grid of at most 48 × 48 cells.
+    """
+    named = {name: tables[name] for name in sorted(tables) if _is_map(name, tables[name])}
+    found = {name: _grids(table) for name, table in named.items()}
+    return {name: grids for name, grids in found.items() if grids is not None}
+
+
+def _is_map(name: str, table: Table) -> bool:
+    return name.endswith(".map") and all(column in table for column in _MAP)
+
+
+def _grids(table: Table) -> dict[str, Any] | None:
+    if not 0 < table.rows <= MOST_CELLS or len({str(item) for item in table["method"]}) > 1:
+        return None
+    try:
+        column = {name: np.asarray(table[name], dtype=np.float64) for name in _MAP[1:]}
+    except (TypeError, ValueError):
+        return None
+    if any(values.ndim > 1 or not np.isfinite(values).all() for values in column.values()):
+        return None
+    images, persons = int(column["images"].min()), int(column["persons"].min())
+    places = np.stack([column["row"], column["column"]], axis=1).astype(np.int64)
+    rows, columns = (int(size) for size in places.max(axis=0) + 1)
+    filled = len(np.unique(places, axis=0)) == table.rows == rows * columns
+    if persons < MIN_PERSONS or not filled or places.min() < 0:
+        return None
+    order = np.lexsort((places[:, 1], places[:, 0]))
+    return {
+        "method": str(table["method"][0]),
+        "rows": rows,
+        "columns": columns,
+        "image": _rounded(column["image"][order].reshape(rows, columns)),
+        "map": _rounded(column["map"][order].reshape(rows, columns)),
+        "images": images,
+        "persons": persons,
+    }
+
+
+def _rounded(grid: Array) -> list[list[float]]:
+    """Keep four decimals; adding 0 turns a negative zero into zero."""
+    rows: list[list[float]] = (np.round(grid, 4) + 0.0).tolist()
+    return rows
 
 
 def _suppressed(row: dict[str, Any]) -> dict[str, Any]:

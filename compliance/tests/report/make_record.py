@@ -906,6 +906,7 @@ def details_of(audit, attributes, y, score, private):
             "roc": [{"fpr": x, "tpr": min(1.0, x + 0.05 * x * (1 - x))} for x in grid],
         },
         "producer_tables": {},
+        "maps": {},
     }
 
 

@@ -251,7 +251,7 @@ def test_private_finish_fits_no_temperature_and_divides_epsilon():
     finish = finish_for(parse_contract(BINARY), 8.0)
     settings = finish.fit(*drawn(3000, 0))
     assert settings["targets"]["lesion"]["temperature"] == 1.0
-    noisy = finish_for(parse_contract(BINARY), 0.5)
+    noisy = finish_for(parse_contract(BINARY), 2.0)
     cuts = {noisy.fit(*drawn(3000, 0))["cut"] for _ in range(8)}
     assert len(cuts) > 1  # noise from the system, not from a seed
     scores, table = drawn(3000, 1)

@@ -226,7 +226,8 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"augment": "shift=0.1"}, {"network": "scattering"}, {"network": "resnet18"}]
+    "options",
+    [{}, {"augment": "shift=0.1"}, {"network": "scattering"}, {"network": "mobilenet_v3_small"}],
 )
 def test_private_training_keeps_rows_apart(options):
     built = build_network(inputs(16), TWO, options, private=True)

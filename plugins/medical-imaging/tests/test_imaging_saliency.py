@@ -20,7 +20,7 @@ from verticals.contract import parse_contract
 from verticals.encode import build_encoder
 from verticals.errors import CallError, ExplanationError
 from verticals.table import Table
-from verticals_medical_imaging.evidence import BOX, evidence_for, known_boxes, saliency_table
+from verticals_medical_imaging.evidence import BOX, evidence_for, known_boxes, saliency_tables
 from verticals_medical_imaging.overlay import overlay_pixels, overlay_png, write_overlays
 from verticals_medical_imaging.overlay_command import overlay
 from verticals_medical_imaging.saliency import (
@@ -291,7 +291,7 @@ class TestTests:
 
 class TestEvidence:
     def test_verdicts_and_lesions_are_set_down(self):
-        table = saliency_table(model_of(Detector()), table_of(40))
+        table = saliency_tables(model_of(Detector()), table_of(40))["imaging.saliency"]
         assert table["method"].tolist() == list(METHODS)
         assert table["passed"].all()
         assert table["output"].tolist() == ["lesion"] * 2
@@ -302,7 +302,8 @@ class TestEvidence:
         made = evidence_for(coverage=0.9, sensitivity=0.95)
         tables = made(model_of(Detector()), {"test": table_of(40)})
         assert set(tables) == {
-            f"imaging.{name}" for name in ("declared", "confounders", "reliability", "saliency")
+            f"imaging.{name}"
+            for name in ("declared", "confounders", "reliability", "saliency", "map")
         }
         assert tables["imaging.declared"]["sensitivity"].tolist() == [0.95]
         assert np.isnan(tables["imaging.declared"]["specificity"][0])
@@ -311,7 +312,7 @@ class TestEvidence:
     def test_a_model_without_a_network_has_no_maps(self):
         model = model_of(Detector())
         model.network = None
-        assert saliency_table(model, table_of(8)) is None
+        assert saliency_tables(model, table_of(8)) == {}
 
     def test_no_boxes(self):
         boxes = {name: np.array([3.0, -1.0]) for name in BOX}

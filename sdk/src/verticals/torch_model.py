@@ -21,6 +21,7 @@ from verticals.explain import (
     additive_means,
     declared_background,
     explain_additive,
+    explain_alone,
     explain_game,
     explain_paths,
     make_game,
@@ -237,6 +238,8 @@ class TorchModel:
             )
             return explain_paths(layered, draws=SAMPLED_DRAWS)
         game = make_game(self._score_blocks, blocks, points, inputs, names)
+        if len(game.fields) == 1:
+            return explain_alone(game)
         return explain_game(game, method="sampled", draws=SAMPLED_DRAWS)
 
     @property

@@ -15,6 +15,7 @@ from verticals.explain import (
     checked,
     declared_background,
     explain_additive,
+    explain_alone,
     explain_game,
     make_game,
     probability_shares,
@@ -227,3 +228,20 @@ def test_a_background_value_that_is_not_declared_is_named():
     fields = (Field(name="grade", kind="ordinal", levels=("a", "b"), background={"z": 1.0}),)
     with pytest.raises(ExplanationError, match="'z' is not among"):
         declared_background(fields, build_encoder(fields))
+
+
+def test_a_model_of_one_field_gives_it_all_exactly():
+    random = np.random.default_rng(0)
+    blocks, points = {"x": random.random((7, 3))}, {"x": random.random((20, 3))}
+    inputs = Inputs(where={"x": ("x", slice(0, 3))}, shapes={"x": (3,)})
+
+    def score(part):
+        return (part["x"] ** 2).sum(axis=1, keepdims=True)
+
+    game = make_game(score, blocks, points, inputs, ("y",))
+    alone, every = explain_alone(game), explain_game(game, method="exact")
+    np.testing.assert_allclose(alone.values, every.values, atol=1e-12)
+    np.testing.assert_allclose(alone.base, every.base, atol=1e-12)
+    two = Inputs(where={"x": ("x", slice(0, 1)), "z": ("x", slice(1, 3))}, shapes={"x": (3,)})
+    with pytest.raises(CallError, match="has 2 fields"):
+        explain_alone(make_game(score, blocks, points, two, ("y",)))

@@ -1,4 +1,4 @@
-"""Draw the charts of the document tree as SVG: dots with intervals, lines, two-way histograms.
+"""Draw the charts of the document tree as SVG: dots with intervals, lines, histograms, grids.
 
 A drawing carries its own title and description for readers who cannot see it, fonts and colours
 come with it, and it needs no style sheet. Sizes are chosen so that one unit is about one pixel:
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verticals_compliance.report import svg
+from verticals_compliance.report import grids, svg
 from verticals_compliance.report.numerals import NOT_MEASURABLE, finite
 from verticals_compliance.report.svg import BLUE, INK, QUIET, RULE, RUST, SERIES, Scale
 from verticals_compliance.report.tree import (
@@ -17,6 +17,7 @@ from verticals_compliance.report.tree import (
     Chart,
     Dot,
     DotChart,
+    Grid,
     Guide,
     Histogram,
     LineChart,
@@ -33,6 +34,8 @@ def draw(chart: Chart, *, name: str, small: bool = False) -> str:
         parts, height = _dots(chart, width)
     elif isinstance(chart, LineChart):
         parts, height = _lines(chart, width, 190.0 if small else 280.0)
+    elif isinstance(chart, Grid):
+        parts, height = grids.panels(chart, width)
     else:
         parts, height = _histogram(chart, width, 270.0)
     return svg.drawing(

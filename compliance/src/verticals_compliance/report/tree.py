@@ -228,7 +228,27 @@ class Histogram:
     guides: tuple[Guide, ...] = ()
 
 
-Chart = DotChart | LineChart | Histogram
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Show an image in greys, and beside it the same under a map: red raises, blue lowers.
+
+    `shade` holds the image from 0 (black) to 1, `overlay` the map from −1 to 1: a value for each
+    cell, row by row from the top left.
+    """
+
+    title: str
+    description: str
+    rows: int
+    columns: int
+    shade: tuple[float, ...]
+    overlay: tuple[float, ...]
+    shade_label: str
+    overlay_label: str
+    raises: str  # what red means
+    lowers: str  # what blue means
+
+
+Chart = DotChart | LineChart | Histogram | Grid
 
 
 @dataclass(frozen=True, kw_only=True)

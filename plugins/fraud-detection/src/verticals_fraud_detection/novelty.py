@@ -66,7 +66,7 @@ class Reconstruction(nn.Module):
             # Of a person's events sixteen say what is usual for them; more cost time.
             "private": {
                 "steps": 60,
-                "batch_size": 512,
+                "batch_size": 64,
                 "learning_rate": 2e-2,
                 "max_rows_per_unit": 16,
             },

@@ -1,9 +1,10 @@
-"""Set down what the checks of imaging need beside the scores: four tables, without ids.
+"""Set down what the checks of imaging need beside the scores: five tables, without ids.
 
     imaging.declared     coverage, sensitivity, specificity             what the solution promises
     imaging.confounders  part, attribute, group, target, label, images, persons
     imaging.reliability  output, bin, images, persons, mean_score, share
     imaging.saliency     method, output, images, passed, reason, and what the tests measured
+    imaging.map          method, row, column, image, map, images, persons
 
 Reliability is that of the network's own probability, before the temperature: that of the
 probability that is given out follows from the table `scores`.
@@ -36,6 +37,8 @@ BOX = ("lesion_top", "lesion_left", "lesion_bottom", "lesion_right")
 MOST_IMAGES = 64  # on which maps are tested
 MOST_LARGE_IMAGES = 16  # the same where an image has more than `LARGE` pixels
 LARGE = 128 * 128
+FEWEST_PERSONS = 10  # below it no mean image is set down
+MOST_CELLS = 48  # along each side of a mean image
 _DRAWS = 16
 
 Evidence = Callable[[Model, Mapping[str, Table]], Mapping[str, Table]]
@@ -59,10 +62,7 @@ def evidence_for(
             "imaging.confounders": confounders_table(parts, contract),
             "imaging.reliability": reliability_table(model.predict(audited), audited, contract),
         }
-        maps = saliency_table(model, audited)
-        if maps is not None:
-            tables["imaging.saliency"] = maps
-        return tables
+        return {**tables, **saliency_tables(model, audited)}
 
     return evidence
 
@@ -113,11 +113,12 @@ def reliability_table(columns: Columns, audited: Table, contract: DataContract) 
     return _table(names, rows, whole=("bin", "images", "persons"))
 
 
-def saliency_table(model: Model, audited: Table, *, seed: int = 0) -> Table | None:
-    """Test the maps of each method on up to 64 audited images; None where there are no maps.
+def saliency_tables(model: Model, audited: Table, *, seed: int = 0) -> dict[str, Table]:
+    """Test the maps of each method on up to 64 audited images; empty where there are no maps.
 
     The images are spread over the upper half of the scores, as maps are shown for findings. Boxes
-    of known lesions (`BOX`) are held against the most salient pixel.
+    of known lesions (`BOX`) are held against the most salient pixel. The mean map is that of the
+    first method that passed, where the images are of ten persons or more.
     """
     from verticals_medical_imaging.saliency import METHODS, pictured
     from verticals_medical_imaging.saliency_tests import judge, pointing_hits
@@ -125,11 +126,11 @@ def saliency_table(model: Model, audited: Table, *, seed: int = 0) -> Table | No
     try:
         explained, output = pictured(model, audited)
     except ExplanationError:
-        return None
+        return {}
     chosen = test_rows(model, audited, explained, output)
-    explained = explained.take(chosen)
-    boxes = known_boxes(audited.take(chosen))
-    rows = []
+    explained, tested = explained.take(chosen), audited.take(chosen)
+    boxes = known_boxes(tested)
+    rows, passed = [], []
     for method in METHODS:
         try:
             found, verdict = judge(explained, method, draws=_DRAWS, seed=seed)
@@ -137,7 +138,53 @@ def saliency_table(model: Model, audited: Table, *, seed: int = 0) -> Table | No
             continue
         hits = pointing_hits(found.shown, boxes)
         rows.append(_saliency_row(verdict, output, hits, float(np.mean(found.error))))
-    return Table({name: np.array([row[name] for row in rows]) for name in rows[0]})
+        passed += [found] if verdict.passed else []
+    verdicts = Table({name: np.array([row[name] for row in rows]) for name in rows[0]})
+    tables = {"imaging.saliency": verdicts}
+    if passed:
+        images = explained.pixels.mean(dim=1).double().cpu().numpy()
+        mean = map_table(passed[0].method, images, passed[0].shown, unit_index(tested))
+        tables.update({} if mean is None else {"imaging.map": mean})
+    return tables
+
+
+def map_table(method: str, images: Array, maps: Array, unit: Array) -> Table | None:
+    """Return the mean image and the mean map, a row for each cell; None below ten persons.
+
+    `images` (grey, 0..1) and `maps` are (rows, h, w), `unit` (rows,) persons. Each person weighs
+    1: a plain mean would show the image of somebody who has most of them. The mean map is scaled
+    so that its strongest cell is 1 or −1.
+    """
+    _, person, its = np.unique(unit, return_inverse=True, return_counts=True)
+    if its.size < FEWEST_PERSONS:
+        return None
+    weight = 1 / (its[person] * its.size)
+    image, mean = (_cells(np.tensordot(weight, grids, axes=1)) for grids in (images, maps))
+    strongest = float(np.abs(mean).max())
+    row, column = np.indices(image.shape).reshape(2, -1)
+    return Table(
+        {
+            "method": np.full(image.size, method, dtype=object),
+            "row": row,
+            "column": column,
+            "image": np.clip(image, 0, 1).reshape(-1),
+            "map": (mean / strongest if strongest > 0 else mean).reshape(-1),
+            "images": np.full(image.size, len(images), dtype=np.int64),
+            "persons": np.full(image.size, its.size, dtype=np.int64),
+        }
+    )
+
+
+def _cells(pixels: Array) -> Array:
+    """Return means over near pixels, at most `MOST_CELLS` along each side."""
+    shrink = min(1.0, MOST_CELLS / max(pixels.shape))
+    for axis, side in enumerate(pixels.shape):
+        count = max(1, round(side * shrink))
+        starts = np.arange(count) * side // count
+        sizes = np.diff(starts, append=side)
+        shape = (-1, 1) if axis == 0 else (1, -1)
+        pixels = np.add.reduceat(pixels, starts, axis=axis) / sizes.reshape(shape)
+    return pixels
 
 
 def test_rows(model: Model, table: Table, explained: Explained, output: str) -> Array:

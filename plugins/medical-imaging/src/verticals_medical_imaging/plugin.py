@@ -34,6 +34,7 @@ _SOLUTION = SolutionInfo(
         OptionInfo(
             name="network",
             default="small",
+            private_default="scattering",
             help="small (a residual network for low resolution), scattering, log-scattering "
             "(fixed filters and a linear head, best under privacy), or one of torchvision's",
         ),

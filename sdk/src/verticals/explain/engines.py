@@ -167,6 +167,26 @@ def explain_game(
     )
 
 
+def explain_alone(game: Game) -> Attributions:
+    """Return attributions of a model that reads one field: all of a score is that field's.
+
+    Exact, at the price of one score for each row and background point.
+    Raises `CallError` where the game has several fields.
+    """
+    if len(game.fields) != 1:
+        raise CallError(f"the game has {len(game.fields)} fields, expected one")
+    raw = np.asarray(game.score(game.blocks), dtype=np.float64)
+    base = np.asarray(game.score(game.background), dtype=np.float64).mean(axis=0)
+    return checked(
+        outputs=game.outputs,
+        fields=game.fields,
+        values=(raw - base)[:, :, None],
+        base=base,
+        raw=raw,
+        method="exact: the model reads one field",
+    )
+
+
 def _exact(game: Game) -> Attributions:
     """Enumerate every coalition: 2**fields evaluations for each row and background point."""
     count = len(game.fields)
