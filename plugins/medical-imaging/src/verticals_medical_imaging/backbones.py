@@ -72,8 +72,7 @@ class Scattering(Body):
         self.scales = scales
         self.logarithm = logarithm
         self.size = tuple(size)
-        # Mirrored on each side by two averaging windows, or one in a small image.
-        self.margin = self.step * (2 if min(size) > 2 * self.step else 1)
+        self.margin = self.step  # mirrored on each side: 2.5 standard deviations of the window
         padded = [math.ceil(side / self.step) * self.step + 2 * self.margin for side in size]
         psi, phi = _wavelets(padded[0], padded[1], scales)
         self.register_buffer("psi", torch.from_numpy(psi), persistent=False)

@@ -61,7 +61,7 @@ def write_overlays(
     """Test a method's maps on the images of a bound table and write those of the first rows.
 
     Returns what `overlays.json` in the folder says: the verdict, and a file for each row. The
-    tests look at up to 64 images, spread over the upper half of the scores.
+    tests look at up to 32 images, spread over the upper half of the scores.
 
     Raises `ExplanationError` where the maps failed; the folder then holds the verdict alone.
     """
