@@ -19,7 +19,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-MEMBERS = ("sdk", "compliance", "plugins/credit-scoring", "plugins/fraud-detection", "plugins/medical-imaging")
+MEMBERS = (
+    "sdk",
+    "compliance",
+    "plugins/credit-scoring",
+    "plugins/fraud-detection",
+    "plugins/medical-imaging",
+)
 BUILD = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
 
 

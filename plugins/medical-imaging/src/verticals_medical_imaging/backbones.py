@@ -218,8 +218,9 @@ class _Block(nn.Module):
 class SmallResidual(Body):
     """A residual net for low resolution: three stages of one block, then mean and maximum.
 
-    The maximum over places finds what is small, the mean what is spread out. `members` nets stand side by side, as groups of channels: an ensemble that sees each image
-    once. Features are those of all members, one after the other.
+    The maximum over places finds what is small, the mean what is spread out. `members` nets stand
+    side by side, as groups of channels: an ensemble that sees each image once. Features are those
+    of all members, one after the other.
     """
 
     def __init__(
