@@ -142,3 +142,11 @@ def test_a_block_of_its_own_cannot_take_the_name_of_the_table():
 def test_an_encoder_without_a_size_is_refused():
     with pytest.raises(ContractError, match="sizes of 1 or more"):
         build_encoder([Field(name="essay", kind="text")], encoders={"text": Length(0)})
+
+
+@pytest.mark.parametrize("size", [(4, 5), (4, 5, 3)])
+def test_no_image_at_all_is_encoded_as_none(size):
+    field = Field(name="scan", kind="image", size=size, bounds=(0.0, 1.0))
+    encoder = build_encoder((field,))
+    blocks = encoder.encode(Table({"scan": np.zeros((0, *size))}, rows=0))
+    assert blocks["scan"].shape == (0, 1 if len(size) == 2 else 3, 4, 5)

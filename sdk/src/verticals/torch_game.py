@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -32,43 +33,60 @@ class Layered(Protocol):
         ...
 
 
-@torch.no_grad()
+@dataclass(frozen=True, kw_only=True)
+class LayeredBackground:
+    """Hold what the background points add to a layered network's first layer, field by field."""
+
+    contributions: Array  # (points, fields, units)
+    shape: tuple[int, ...]  # of the units: (members, hidden)
+    fields: tuple[str, ...]
+
+
+def layered_background(
+    network: nn.Module, points: Mapping[str, Array], fields: tuple[str, ...]
+) -> LayeredBackground:
+    """Return the background's part of a layered game; it is the same for every row."""
+    found, shape = _contributions(network, points, fields)
+    return LayeredBackground(contributions=found, shape=shape, fields=fields)
+
+
 def layered_game(
     network: nn.Module,
     blocks: Mapping[str, Array],
-    points: Mapping[str, Array],
-    fields: tuple[str, ...],
+    background: LayeredBackground,
     outputs: Sequence[str],
     shift: Array,
 ) -> LayeredGame:
     """Set up the game on the sums of a layered network's first layer.
 
-    `blocks` are the rows to explain and `points` the background; `shift` is added to the scores.
+    `blocks` are the rows to explain; `shift` is added to the scores.
     """
     assert isinstance(network, Layered)
     device = next(network.parameters()).device
-    own, shape = _contributions(network, blocks, fields, device)
-    background, _ = _contributions(network, points, fields, device)
+    own, _ = _contributions(network, blocks, background.fields)
 
     @torch.no_grad()
     def beyond(sums: Array) -> Array:
-        first = torch.from_numpy(sums).to(device).reshape(-1, *shape)
+        first = torch.from_numpy(sums).to(device).reshape(-1, *background.shape)
         scores: Array = network.beyond(first).double().cpu().numpy() + shift
         return scores
 
     return LayeredGame(
         beyond=beyond,
         contributions=own,
-        background=background,
-        fields=fields,
+        background=background.contributions,
+        fields=background.fields,
         outputs=tuple(outputs),
     )
 
 
+@torch.no_grad()
 def _contributions(
-    network: Layered, blocks: Mapping[str, Array], fields: tuple[str, ...], device: torch.device
+    network: nn.Module, blocks: Mapping[str, Array], fields: tuple[str, ...]
 ) -> tuple[Array, tuple[int, ...]]:
     """Return (rows, fields, units), and the shape of the units; 0 for a field that is not read."""
+    assert isinstance(network, Layered)
+    device = next(network.parameters()).device
     tensors = {
         name: torch.from_numpy(np.ascontiguousarray(block)).to(device)
         for name, block in blocks.items()

@@ -30,7 +30,13 @@ from verticals.networks import AdditiveNetwork, heads, shape_table
 from verticals.plugin import Columns, Model, Setup, State, TorchSolution
 from verticals.seeding import seeded
 from verticals.table import Array, Table
-from verticals.torch_game import Layered, background_points, layered_game
+from verticals.torch_game import (
+    Layered,
+    LayeredBackground,
+    background_points,
+    layered_background,
+    layered_game,
+)
 from verticals.training import (
     TrainOptions,
     imbalance,
@@ -227,16 +233,13 @@ class TorchModel:
         """Return Shapley values of the raw scores: exact for an additive network, else sampled."""
         blocks = self.encoder.encode(table)
         names, inputs = raw_outputs(self.contract.targets), self.encoder.inputs
-        background = self._background
         if self._additive is not None:
             terms, means = self._additive
-            return explain_additive(terms, blocks, background, inputs, names, means=means)
-        points = background_points(background, self.encoder)
-        if isinstance(self._network, Layered):
-            layered = layered_game(
-                self._network, blocks, points, tuple(inputs.where), names, self._shift
-            )
+            return explain_additive(terms, blocks, self._background, inputs, names, means=means)
+        if self._layered is not None:
+            layered = layered_game(self._network, blocks, self._layered, names, self._shift)
             return explain_paths(layered, draws=SAMPLED_DRAWS)
+        points = background_points(self._background, self.encoder)
         game = make_game(self._score_blocks, blocks, points, inputs, names)
         if len(game.fields) == 1:
             return explain_alone(game)
@@ -250,6 +253,14 @@ class TorchModel:
     @cached_property
     def _background(self) -> Background:
         return declared_background(self.contract.inputs, self.encoder)
+
+    @cached_property
+    def _layered(self) -> LayeredBackground | None:
+        """Return what the background points add to the first layer of a layered network."""
+        if not isinstance(self._network, Layered):
+            return None
+        points = background_points(self._background, self.encoder)
+        return layered_background(self._network, points, tuple(self.encoder.inputs.where))
 
     @cached_property
     def _additive(self) -> tuple[_DoubleTerms, Array] | None:

@@ -232,9 +232,9 @@ class SmallResidual(Body):
             _Block(base, base, 1, norm=norm, members=members),
             _Block(base, 2 * base, 2, norm=norm, members=members),
             # At a quarter of the resolution, so that maps still say where something is.
-            _Block(2 * base, 3 * base, 1, norm=norm, members=members),
+            _Block(2 * base, 4 * base, 1, norm=norm, members=members),
         )
-        wide = 3 * base * members
+        wide = 4 * base * members
         self.width = 2 * wide
         self.last = nn.Sequential(_norm(norm, wide, members), nn.ReLU())
         self.dropout = nn.Dropout(dropout)

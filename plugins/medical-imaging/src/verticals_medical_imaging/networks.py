@@ -37,7 +37,7 @@ from verticals_medical_imaging.backbones import (
 NETWORKS = ("small", "scattering", "log-scattering", *TORCHVISION)
 #: What `augment=auto` means where training is not private and the body learns. No mirror images:
 #: in most of radiology left and right differ.
-USUAL_AUGMENTATION = "shift=0.08,rotate=8,zoom=0.08,brightness=0.1,contrast=0.1"
+USUAL_AUGMENTATION = "shift=0.1,rotate=10,zoom=0.1,brightness=0.1,contrast=0.2,noise=0.02"
 #: The resource that holds a backbone's weights: `--resource backbone=FILE.safetensors`.
 BACKBONE = "backbone"
 
@@ -309,7 +309,7 @@ _FIXED: Mapping[str, Any] = {
     },
 }
 _LEARNING: Mapping[str, Any] = {
-    "learning_rate": 2e-3,
+    "learning_rate": 3e-3,
     "weight_decay": 0.05,
     "epochs": 30,
     "least_steps": 200,

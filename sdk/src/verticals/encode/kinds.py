@@ -132,7 +132,8 @@ class ArrayEncoder:
         """Return float32 of (rows, *shape), 0 to 1."""
         numbers = self.numbers(field, column)
         if field.kind == "image":
-            numbers = numbers.reshape(*numbers.shape[:3], -1).transpose(0, 3, 1, 2)
+            colours = math.prod(numbers.shape[3:])  # not -1: there may be no row
+            numbers = numbers.reshape(*numbers.shape[:3], colours).transpose(0, 3, 1, 2)
         lower, upper = self._bounds(field) or (0.0, 1.0)
         scaled = (np.clip(numbers, lower, upper) - lower) / (upper - lower)
         return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
