@@ -40,8 +40,8 @@ def handbook_card_precision(score, label, card, day, k, retire=True):
             if d == today and c not in blocked:
                 best = cards.get(c, (-1.0, 0.0))
                 cards[c] = (max(best[0], s), max(best[1], y))
-        # Ties go to the genuine card.
-        top = sorted(cards.items(), key=lambda item: (-item[1][0], item[1][1]))[:k]
+        # Ties go to the genuine card, then to the one of the lower number.
+        top = sorted(cards.items(), key=lambda item: (-item[1][0], item[1][1], item[0]))[:k]
         hits = [c for c, (_, y) in top if y == 1]
         found.append(len(hits) / k)
         if retire:

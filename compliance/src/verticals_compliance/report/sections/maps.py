@@ -44,7 +44,7 @@ def section(record: Record) -> Section | None:
         paragraph(
             "What lies at another place in each image is blurred in a mean. A cell that stands "
             "out in a corner, at a border or on a marker suggests that the model reads how an "
-            "image was taken; one that does not shows nothing. No map says that a score is right.",
+            "image was taken; that none does proves nothing. No map says that a score is right.",
             style="small",
         )
     )
