@@ -46,7 +46,7 @@ from verticals.training import (
 )
 
 ROWS_AT_ONCE = 16_384
-SAMPLED_DRAWS = 24
+SAMPLED_DRAWS = 16
 MOST_EXACT, MOST_SAMPLED = 20_000, 1_000  # rows that evidence explains
 
 
