@@ -50,6 +50,13 @@ def test_each_goes_from_contract_to_report(name, tmp_path, capsys):
     assert command("verify", audit, "--bundle", bundle) == 0
 
 
+def test_a_random_split_is_called_so_only_where_there_is_a_time(tmp_path):
+    for name, by in (("table", "stratified"), ("stream", "group, although there is a time")):
+        out = tmp_path / name
+        verticals.train(f"tiny-{name}", out=out, no_privacy=True, random_split=2)
+        assert verticals.open(out).bundle.manifest.split["by"] == by
+
+
 @pytest.mark.parametrize("name", ["table", "images"])
 def test_private_training_of_rows_and_groups(name, tmp_path):
     result = verticals.train(f"tiny-{name}", out=tmp_path / "bundle", epsilon=4.0)

@@ -73,6 +73,21 @@ def test_a_random_split_has_to_be_asked_for_twice(tmp_path, data):
     assert split["by"] == "group, although there is a time"
 
 
+def test_a_cap_that_bites_is_counted_in_training_and_in_the_evidence(tmp_path, data):
+    contract, raw = data
+    card, terminal = contract.entities
+    history = dataclasses.replace(card.history, cap=2, recent=0)
+    of = dataclasses.replace(
+        contract, entities=(dataclasses.replace(card, history=history), terminal)
+    )
+    kept = {"contract": of, "data": raw.take(slice(0, 6000)), "options": QUICK}
+    result = verticals.train("fraud-detection", out=tmp_path / "b", no_privacy=True, **kept)
+    (note,) = [text for text in result.notes if "in the 30d window of card" in text]
+    assert note.startswith("the cap of 2 events hid some from ")
+    told = open_evidence(tmp_path / "b.evidence").tables["split"]["note"].tolist()
+    assert note in told
+
+
 def test_online_scores_are_those_of_the_batch(bundle, data):
     _, raw = data
     scorer = verticals.open(bundle[0])

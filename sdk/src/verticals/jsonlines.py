@@ -8,10 +8,11 @@ their owner (mode 0600).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
 from verticals.errors import DataError
 from verticals.files import lock, system_errors
@@ -20,6 +21,8 @@ from verticals.strictjson import canonical_json, parse_json, plain
 MAX_BYTES = 2**30
 
 _BLOCK = 65_536
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +33,21 @@ class Lines:
     torn: int = 0
 
 
-class LineWriter:
-    """Append values to a file; use it as a context manager. `what` names the file in messages."""
+def as_it_is(value: Any) -> Any:
+    """Return a value that is JSON already."""
+    return value
 
-    def __init__(self, path: str | Path, *, what: str) -> None:
+
+class LineWriter(Generic[T]):
+    """Append values to a file; use it as a context manager.
+
+    `what` names the file in messages, and `to_json` makes JSON of a value.
+    """
+
+    def __init__(
+        self, path: str | Path, *, what: str, to_json: Callable[[T], Any] = as_it_is
+    ) -> None:
+        self._to_json = to_json
         self._what = f"{what} {str(path)!r}"
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         with system_errors(self._what, "written"):
@@ -42,9 +56,9 @@ class LineWriter:
                 _cut_torn(self._file)
             lock(self._file, shared=True)
 
-    def append(self, value: Any) -> None:
+    def append(self, value: T) -> None:
         """Write one value in one call; raise `DataError` if the system did not take it whole."""
-        line = canonical_json(plain(value, self._what)) + b"\n"
+        line = canonical_json(plain(self._to_json(value), self._what)) + b"\n"
         with system_errors(self._what, "written"):
             written = os.write(self._file, line)
         if written != len(line):
@@ -57,7 +71,7 @@ class LineWriter:
         """Close the file."""
         os.close(self._file)
 
-    def __enter__(self) -> LineWriter:
+    def __enter__(self) -> Self:
         """Return the writer."""
         return self
 

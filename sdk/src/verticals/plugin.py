@@ -272,6 +272,15 @@ class BoundedFeatures(Features, Protocol):
 
 
 @runtime_checkable
+class NotedFeatures(Features, Protocol):
+    """Derived fields that can say what was odd in deriving them: where a cap bit, say."""
+
+    def notes(self, table: Table) -> tuple[str, ...]:
+        """Return counted notes on a bound table, one line each."""
+        ...
+
+
+@runtime_checkable
 class Actions(Protocol):
     """Turn a scored event into what to do about it, by a policy that needs no retraining."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,28 +114,11 @@ def case_line(case: Case) -> bytes:
     return canonical_json(plain(asdict(case), "case")) + b"\n"
 
 
-class CaseWriter:
-    """Append cases to a file, whole lines only (`verticals.jsonlines`); a context manager."""
+class CaseWriter(LineWriter[Case]):
+    """Append cases to a file, whole lines only; a context manager."""
 
     def __init__(self, path: str | Path) -> None:
-        self._lines = LineWriter(path, what=_WHAT)
-
-    def append(self, case: Case) -> None:
-        """Write one case in one call; raise `DataError` if the system did not take it whole."""
-        self._lines.append(asdict(case))
-
-    def __enter__(self) -> CaseWriter:
-        """Return the writer."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self._lines.close()
+        super().__init__(path, what=_WHAT, to_json=asdict)
 
 
 def read_cases(path: str | Path) -> Cases:

@@ -7,9 +7,8 @@ key can find the line of a known image, and nobody else can.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -77,37 +76,11 @@ def hashed_uid(sop_uid: str, key: bytes) -> str:
     return str(hash_ids(np.array([sop_uid], dtype=object), key)[0])
 
 
-class TraceWriter:
-    """Append inferences to a file; use it as a context manager."""
+class TraceWriter(LineWriter[Inference]):
+    """Append inferences to a file, whole lines only; a context manager."""
 
     def __init__(self, path: str | Path) -> None:
-        self._lines = LineWriter(path, what=_WHAT)
-
-    def append(self, line: Inference) -> None:
-        """Write one line in one call; raise `DataError` if the system did not take it whole."""
-        self._lines.append(
-            {
-                "format": line.format,
-                "time": line.time,
-                "bundle": line.bundle,
-                "preprocessing": line.preprocessing,
-                "image": line.image,
-                "result": list(line.result),
-            }
-        )
-
-    def __enter__(self) -> TraceWriter:
-        """Return the writer."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self._lines.close()
+        super().__init__(path, what=_WHAT, to_json=asdict)
 
 
 def read_trace(path: str | Path) -> Trace:

@@ -173,12 +173,11 @@ class Scorer:
         say = self.vertical.wording
         if say is None:
             return texts
-        for row, place in zip(*np.nonzero(ranked.fields >= 0), strict=True):
-            if ranked.refused[row]:
-                continue
-            field = self.contract.field(ranked.names[ranked.fields[row, place]])
+        for row in np.flatnonzero(~ranked.refused):
             values = {name: table[name][row] for name in table}
-            texts[row, place] = say(field, values, self.contract) or texts[row, place]
+            for place in np.flatnonzero(ranked.fields[row] >= 0):
+                field = self.contract.field(ranked.names[ranked.fields[row, place]])
+                texts[row, place] = say(field, values, self.contract) or texts[row, place]
         return texts
 
     def attributions(self, table: Table) -> Attributions:

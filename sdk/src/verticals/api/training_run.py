@@ -13,7 +13,7 @@ import numpy as np
 
 from verticals.api.budget import divide_budget, what_files_show
 from verticals.api.evidence_run import measure
-from verticals.api.raw import load_raw, pipeline_digests
+from verticals.api.raw import load_raw, pipeline_digests, with_files
 from verticals.api.vertical import (
     Vertical,
     load_vertical,
@@ -108,7 +108,7 @@ def train(
     share = shares or Shares(**demo_shares)
     split_by = _split_contract(full, random_split)
     parts, shared = _parts(derived, split_by, seed, share, private=private)
-    shared = (*_left_out_notes(vertical, full), *shared)
+    shared = (*_left_out_notes(vertical, full), *vertical.feature_notes(table), *shared)
     checkpoint = _checkpoint_folder(Path(out), resume=resume)
     budget = divide_budget(epsilon, full, vertical)
     setup = Setup(
@@ -143,7 +143,7 @@ def train(
             "seed": seed,
             "shares": dataclasses.asdict(share),
             "rows": rows,
-            "by": _split_kind(split_by, random_split),
+            "by": _split_kind(split_by, although=bool(full.time)),
             "fingerprint": fingerprint(table, key=key) if key else "",
         },
         training=_training_facts(setup, state.settings, vertical),
@@ -233,6 +233,7 @@ def _bound_data(
     if contract is None:
         declared, shipped = vertical.solution.demo()
         validate_contract(declared)
+        loaded = with_files(declared, shipped, Path.cwd(), vertical.readers, skip_bad=skip_bad)
     else:
         declared = contract if isinstance(contract, DataContract) else read_contract(contract)
         validate_contract(declared)
@@ -242,14 +243,9 @@ def _bound_data(
                 f"expected {name!r}",
                 hint=f"verticals train {declared.solution} …",
             )
-        shipped = Table({})
-    loaded = load_raw(
-        declared,
-        shipped if data is None else data,
-        readers=vertical.readers,
-        encoding=encoding,
-        skip_bad=skip_bad,
-    )
+        loaded = load_raw(
+            declared, data, readers=vertical.readers, encoding=encoding, skip_bad=skip_bad
+        )
     declared = resolve(declared, list(loaded.table))
     bound = bind(declared, loaded.table)
     if bound.table.rows == 0:
@@ -303,11 +299,12 @@ def _split_contract(contract: DataContract, random_split: int) -> DataContract:
     return dataclasses.replace(contract, time="")
 
 
-def _split_kind(contract: DataContract, random_split: int) -> str:
+def _split_kind(contract: DataContract, *, although: bool) -> str:
+    """Name the split by the contract that it went by; `although` the data have a time."""
     if contract.time:
         return "time"
     kind = "group" if contract.group else "stratified"
-    return f"{kind}, although there is a time" if random_split else kind
+    return f"{kind}, although there is a time" if although else kind
 
 
 def _extra(vertical: Vertical, contract: DataContract) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from verticals.plugin import (
     Features,
     FileReader,
     Finish,
+    NotedFeatures,
     Output,
     Solution,
     SolutionInfo,
@@ -85,6 +86,10 @@ class Vertical:
     def derive(self, table: Table) -> Table:
         """Return the table with the derived fields added."""
         return table if self.features is None else self.features.batch(table)
+
+    def feature_notes(self, table: Table) -> tuple[str, ...]:
+        """Return what a person should know of how this table's fields were derived."""
+        return self.features.notes(table) if isinstance(self.features, NotedFeatures) else ()
 
     def finish_for(
         self, contract: DataContract, epsilon: float | None, options: Mapping[str, Any]

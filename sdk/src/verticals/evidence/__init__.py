@@ -2,6 +2,7 @@
 
 from verticals.evidence.cells import Counts
 from verticals.evidence.counts import to_counts
+from verticals.evidence.groups import audited_groups, measurement
 from verticals.evidence.merging import merge_counts
 from verticals.evidence.model import (
     PRODUCER,
@@ -24,6 +25,8 @@ __all__ = [
     "EvidenceInfo",
     "Measurement",
     "OutputInfo",
+    "audited_groups",
+    "measurement",
     "merge_counts",
     "noise_counts",
     "open_evidence",

@@ -14,7 +14,7 @@ from verticals.errors import DataError
 from verticals.history.define import EntityPlan, Plan
 from verticals.table import Array, Table
 
-BLOCK_ROWS = 2**15  # rows derived together: bounds the memory beside the result
+BLOCK_ROWS = 2**13  # rows derived together: what they need stays in the processor's cache
 _BLOCK_SPAN = 2.0**60  # µs that the keys of a block may take, well inside int64
 
 
@@ -190,11 +190,17 @@ def _bounds(
     label_high = np.searchsorted(label_key, key)
     lows, label_lows, bites = [], [], []
     for span in plan.spans:
-        low = np.searchsorted(key, key - span)
-        label_low = np.searchsorted(label_key, key - span)
-        bites.append((high - low > plan.cap) | (label_high - label_low > plan.cap))
+        since = key - span
+        low = np.searchsorted(key, since)
         lows.append(np.maximum(low, high - plan.cap))
-        label_lows.append(np.maximum(label_low, label_high - plan.cap))
+        bitten = high - low > plan.cap
+        if label_key.size:
+            label_low = np.searchsorted(label_key, since)
+            label_lows.append(np.maximum(label_low, label_high - plan.cap))
+            bitten |= label_high - label_low > plan.cap
+        else:
+            label_lows.append(label_high)  # all 0
+        bites.append(bitten)
     return Block(
         rows=rows,
         owner=owner,

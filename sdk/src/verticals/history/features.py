@@ -42,6 +42,18 @@ class HistoryFeatures:
         """
         return table.with_columns(derive(self.contract, self.plan, table))
 
+    def notes(self, table: Table) -> tuple[str, ...]:
+        """Say where the cap hid events from a window, one line for each entity and window."""
+        found, caps = history_counts(self, table), {i.entity: i.cap for i in self.plan.entities}
+        return tuple(
+            f"the cap of {caps[entity]:,} events hid some from "
+            f"{bites:,} of {events:,} events in the {window} window of {entity}"
+            for entity, window, bites, events in zip(
+                *(found[name] for name in ("entity", "window", "cap_bites", "events")), strict=True
+            )
+            if bites
+        )
+
     def stream(self) -> HistoryStream:
         """Return an empty stream, for online scoring."""
         return HistoryStream(self.plan, late=self.contract.late_events)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from verticals.evidence import EvidenceInfo, Measurement
+from verticals.evidence import EvidenceInfo, Measurement, measurement
 from verticals.intervals import Interval
 from verticals.table import Array, Table
 
@@ -62,17 +62,8 @@ class Events:
         self, check: str, found: Interval, *, subject: str = "", group: tuple[str, str] = ("", "")
     ) -> Measurement:
         """Return a measurement of this output; `group` is (attribute, group)."""
-        return Measurement(
-            check=f"fraud.{check}",
-            output=self.output,
-            subject=subject,
-            attribute=group[0],
-            group=group[1],
-            estimate=found.estimate,
-            lower=found.lower,
-            upper=found.upper,
-            n=found.n,
-            method=found.method,
+        return measurement(
+            f"fraud.{check}", found, output=self.output, subject=subject, group=group
         )
 
     def unmeasured(self, check: str, why: str, *, subject: str = "") -> Measurement:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verticals.evidence import AttributeInfo, EvidenceInfo, Measurement
+from verticals.evidence import EvidenceInfo, Measurement, audited_groups
 from verticals.intervals import Interval, design_effect, disparity_ratio
 from verticals.table import Array, Table
 from verticals_fraud_detection.checks import intervals
@@ -67,7 +67,7 @@ def alert_burden(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Me
         everybody = np.ones(events.score.size, dtype=bool)
         alerts = _genuine_events(events, everybody).share
         yield events.measured("alerts_per_1000_genuine", _per_thousand(alerts))
-        for attribute, name, rows in _groups(tables["scores"], info):
+        for attribute, name, rows in audited_groups(tables["scores"], info):
             found = _per_thousand(_genuine_events(events, rows).share)
             yield events.measured("alerts_per_1000_genuine", found, group=(attribute.name, name))
         if events.card is None:
@@ -90,7 +90,7 @@ def _by_group(
     The ratio of a stratum, which no law protects, has a name of its own: rules leave it alone.
     """
     ratio = f"{name.removesuffix('_rate')}_ratio"
-    groups = list(_groups(scores, info))
+    groups = list(audited_groups(scores, info))
     if not any(attribute.role == "protected" for attribute, *_ in groups):
         yield events.unmeasured(ratio, "the evidence has no protected attribute")
     for attribute in dict.fromkeys(attribute for attribute, *_ in groups):
@@ -100,18 +100,6 @@ def _by_group(
         of = "" if attribute.role == "protected" else "_of_strata"
         apart = _ratio(list(found.values()))
         yield events.measured(f"{ratio}{of}", apart, group=(attribute.name, ""))
-
-
-def _groups(scores: Table, info: EvidenceInfo) -> Iterator[tuple[AttributeInfo, str, Array]]:
-    """Yield each group that occurs, with the mask of its rows; who is not recorded is in none."""
-    for attribute in info.attributes:
-        column = scores.get(f"attr:{attribute.name}")
-        if column is None:
-            continue
-        seen = {str(value) for value in column if value}
-        for name in (*attribute.groups, *sorted(seen - set(attribute.groups))):
-            if name in seen:
-                yield attribute, name, np.asarray(column == name)
 
 
 def _genuine_events(events: Events, rows: Array) -> Trials:

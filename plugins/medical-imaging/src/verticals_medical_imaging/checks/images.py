@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verticals.evidence import AttributeInfo, EvidenceInfo, Measurement, OutputInfo
+from verticals.evidence import (
+    EvidenceInfo,
+    Measurement,
+    OutputInfo,
+    audited_groups,
+    measurement,
+)
 from verticals.intervals import Interval
 from verticals.table import Array, Table
 from verticals_medical_imaging import measures
@@ -108,18 +114,6 @@ def prediction_sets(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterator
         )
 
 
-def groups(scores: Table, info: EvidenceInfo) -> Iterator[tuple[AttributeInfo, str, Array]]:
-    """Yield each group that occurs, with the mask of its rows; who is not recorded is in none."""
-    for attribute in info.attributes:
-        column = scores.get(f"attr:{attribute.name}")
-        if column is None:
-            continue
-        seen = {str(value) for value in column if value}
-        for name in (*attribute.groups, *sorted(seen - set(attribute.groups))):
-            if name in seen:
-                yield attribute, name, np.asarray(column == name)
-
-
 def measured(
     check: str,
     found: Interval,
@@ -129,18 +123,7 @@ def measured(
     group: tuple[str, str] = ("", ""),
 ) -> Measurement:
     """Return a measurement named `imaging.<check>`; `group` is (attribute, group)."""
-    return Measurement(
-        check=f"imaging.{check}",
-        output=output,
-        subject=subject,
-        attribute=group[0],
-        group=group[1],
-        estimate=found.estimate,
-        lower=found.lower,
-        upper=found.upper,
-        n=found.n,
-        method=found.method,
-    )
+    return measurement(f"imaging.{check}", found, output=output, subject=subject, group=group)
 
 
 def unmeasured(check: str, why: str, *, output: str = "", subject: str = "") -> Measurement:
@@ -155,7 +138,7 @@ def by_group(
 
     The gap of a stratum, which no law protects, has a name of its own: rules leave it alone.
     """
-    found = list(groups(scores, info))
+    found = list(audited_groups(scores, info))
     for attribute in dict.fromkeys(attribute for attribute, *_ in found):
         here = [(group, rows) for at, group, rows in found if at is attribute]
         level = intervals.level_for(len(here))
