@@ -114,6 +114,21 @@ def test_data_that_do_not_fit_are_listed(capsys, made, tmp_path):
     assert "3" in error  # the row
 
 
+def test_a_split_that_leaks_is_refused(capsys, made, tmp_path):
+    lines = (made / "data.csv").read_text(encoding="utf-8").splitlines()
+    contract = (made / "contract.yaml").read_text(encoding="utf-8")
+    assert "\nid: " in contract
+    for name, rows in (("a", lines[1:101]), ("b", lines[101:151]), ("c", lines[91:141])):
+        text = "\n".join([lines[0], *rows])
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+    call = ("contract", "check", made / "contract.yaml", "--data", tmp_path / "a.csv", "--against")
+    assert run([str(item) for item in (*call, tmp_path / "b.csv")]) == 0
+    error, hints = refused(capsys, *call, tmp_path / "c.csv")
+    assert "10 of 50 ids" in error
+    assert "stand in both" in error
+    assert "`train` splits them" in hints[0]
+
+
 def test_drafted_values_stop_private_training(capsys, made, tmp_path):
     draft = tmp_path / "draft.yaml"
     call = ["contract", "draft", str(made / "data.csv"), "--solution", "tiny-table"]

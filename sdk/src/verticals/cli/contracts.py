@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +15,10 @@ from verticals.cli.output import (
     print_json,
     say,
 )
-from verticals.errors import CallError
+from verticals.errors import CallError, ContractError
+
+if TYPE_CHECKING:
+    from verticals.contract import Bound, DataContract, Note
 
 
 @click.group("contract")
@@ -65,20 +69,31 @@ def draft_command(
 @contract_group.command("check")
 @click.argument("contract", type=click.Path(path_type=Path))
 @data_option
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="The other part of a split of yours: no group, id or image may stand in both.",
+)
 @encoding_option
 @json_option
-def check_command(contract: Path, data: Path, encoding: str | None, as_json: bool) -> None:
+def check_command(
+    contract: Path, data: Path, against: Path | None, encoding: str | None, as_json: bool
+) -> None:
     """Hold DATA against CONTRACT: every violation with column, rows, value and expectation."""
-    from verticals.api.raw import text_columns
-    from verticals.contract import bind, read_contract, resolve, unreviewed
-    from verticals.data import read_table
+    from verticals.contract import read_contract, unreviewed
+    from verticals.data import split_leaks
 
-    declared = read_contract(contract)
-    loaded = read_table(data, text_columns=text_columns(declared), encoding=encoding)
-    declared = resolve(declared, list(loaded.table))
-    bound = bind(declared, loaded.table)
+    declared, bound, notes = _held(read_contract(contract), data, encoding)
+    if against is not None:
+        _, other, _ = _held(declared, against, encoding)
+        leaks = split_leaks(bound.table, other.table, declared)
+        if leaks:
+            raise ContractError(
+                f"{data} and {against} are no split: {leaks[0]}",
+                hint="move whole groups to one part, or give the data whole: `train` splits them",
+                violations=leaks,
+            )
     marks = unreviewed(declared)
-    notes = (*loaded.notes, *bound.notes)
     if as_json:
         print_json(
             {
@@ -101,3 +116,17 @@ def check_command(contract: Path, data: Path, encoding: str | None, as_json: boo
         f"({len(declared.inputs)} model fields, {len(declared.audited)} audited, "
         f"{len(declared.targets)} targets)"
     )
+
+
+def _held(
+    declared: DataContract, data: Path, encoding: str | None
+) -> tuple[DataContract, Bound, tuple[Note, ...]]:
+    """Read data and bind them; return the resolved contract, what was bound, and all notes."""
+    from verticals.api.raw import text_columns
+    from verticals.contract import bind, resolve
+    from verticals.data import read_table
+
+    loaded = read_table(data, text_columns=text_columns(declared), encoding=encoding)
+    declared = resolve(declared, list(loaded.table))
+    bound = bind(declared, loaded.table)
+    return declared, bound, (*loaded.notes, *bound.notes)

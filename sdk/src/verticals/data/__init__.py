@@ -5,6 +5,7 @@ holds against a contract; `split` takes the bound table that comes out of it.
 """
 
 from verticals.data.fingerprint import fingerprint, hash_ids
+from verticals.data.leaks import split_leaks
 from verticals.data.readers import Loaded, TableStream, iter_tables, read_table
 from verticals.data.split import PARTS, Shares, split, split_notes, split_rows
 from verticals.data.temporal import (
@@ -32,6 +33,7 @@ __all__ = [
     "read_table",
     "retired_rows",
     "split",
+    "split_leaks",
     "split_notes",
     "split_rows",
     "write_table",
