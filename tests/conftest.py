@@ -15,6 +15,7 @@ SOURCES = {
     "verticals_credit_scoring": ROOT / "plugins" / "credit-scoring" / "src",
     "verticals_fraud_detection": ROOT / "plugins" / "fraud-detection" / "src",
     "verticals_medical_imaging": ROOT / "plugins" / "medical-imaging" / "src",
+    "verticals_student_assessment": ROOT / "plugins" / "student-assessment" / "src",
 }
 
 

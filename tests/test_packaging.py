@@ -25,6 +25,7 @@ MEMBERS = (
     "plugins/credit-scoring",
     "plugins/fraud-detection",
     "plugins/medical-imaging",
+    "plugins/student-assessment",
 )
 BUILD = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
 
@@ -168,6 +169,7 @@ def test_a_wheel_holds_its_package_whole_and_nothing_else(wheels):
         "verticals_credit_scoring",
         "verticals_fraud_detection",
         "verticals_medical_imaging",
+        "verticals_student_assessment",
         "verticals",
     ]
 

@@ -185,12 +185,14 @@ def test_checks_of_another_vertical_do_not_speak_of_a_bundle(credit, monkeypatch
     """Its own, whatever they need; and general ones where their tables are there."""
     case = credit()
     checks = [
-        _found(AuditCheckInfo(name=name, target="m:f", needs=(need,)), distribution)
-        for name, distribution, need in (
-            ("own", "acme-tiny", "no.such"),
-            ("foreign", "verticals-other", "scores"),
-            ("general", "acme-audits", "scores"),
-            ("hungry", "acme-audits", "no.such"),
+        _found(AuditCheckInfo(name=name, target="m:f", needs=(need,), solutions=only), distribution)
+        for name, distribution, need, only in (
+            ("own", "acme-tiny", "no.such", ()),
+            ("named", "acme-tiny", "scores", (case.bundle.solution["name"],)),
+            ("sister", "acme-tiny", "scores", ("tiny-sister",)),
+            ("foreign", "verticals-other", "scores", ()),
+            ("general", "acme-audits", "scores", ()),
+            ("hungry", "acme-audits", "no.such", ()),
         )
     ]
     solutions = [
@@ -200,7 +202,7 @@ def test_checks_of_another_vertical_do_not_speak_of_a_bundle(credit, monkeypatch
     registry = Registry(solutions=tuple(solutions), checks=tuple(checks))
     monkeypatch.setattr(commands, "discover", lambda: registry)
     found = commands.checks_for(case.bundle, case.evidence)
-    assert [info.name for info in found] == ["own", "general"]
+    assert [info.name for info in found] == ["own", "named", "general"]
 
 
 def test_an_audit_imports_neither_torch_nor_fairlearn(credit, tmp_path) -> None:

@@ -102,6 +102,7 @@ def checks_for(bundle: Bundle, evidence: Evidence) -> list[AuditCheckInfo]:
 
     Those of the distribution that made it, whatever the evidence holds, so that a missing table
     is a finding; and general ones, of distributions without a solution, whose tables are there.
+    A check that names solutions speaks of no others.
     """
     installed = discover()
     makers = {found.distribution for found in installed.solutions}
@@ -109,10 +110,13 @@ def checks_for(bundle: Bundle, evidence: Evidence) -> list[AuditCheckInfo]:
     return [
         found.info
         for found in installed.checks
-        if found.distribution == maker
-        or (
-            found.distribution not in makers
-            and all(name in evidence.tables for name in found.info.needs)
+        if (not found.info.solutions or bundle.solution["name"] in found.info.solutions)
+        and (
+            found.distribution == maker
+            or (
+                found.distribution not in makers
+                and all(name in evidence.tables for name in found.info.needs)
+            )
         )
     ]
 

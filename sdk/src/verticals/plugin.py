@@ -82,6 +82,8 @@ class AuditCheckInfo:
     """Describe an audit check without importing it; its target imports no torch.
 
     `rules` are policy rules that come with the check, in the form of a policy file's `[[rule]]`.
+    `solutions` are those that it speaks of; empty: all of its distribution, or any where its
+    distribution offers none.
     """
 
     name: str
@@ -89,6 +91,7 @@ class AuditCheckInfo:
     needs: tuple[str, ...]  # evidence tables
     summary: str = ""
     rules: tuple[Mapping[str, Any], ...] = ()
+    solutions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,8 +335,8 @@ class Solution(Protocol):
     """The escape hatch: latent traits, trees, vendor models.
 
     A solution that is not a `TorchSolution` may also have `outputs(contract) -> tuple[Output,
-    ...]` and `features_for(contract) -> Features | None`; a model may also have
-    `attributions(table)` (see `verticals.explain.Attributions`).
+    ...]`, and `features_for` and `finish_for` as a `TorchSolution` has them; a model may also
+    have `attributions(table)` (see `verticals.explain.Attributions`).
     """
 
     def demo(self) -> tuple[DataContract, Table]:
@@ -372,6 +375,10 @@ class TorchSolution:
       outside weights (`Setup.resources`) or differs under privacy; `network` then only makes what
       a bundle fills. A network may have `prepare(blocks) -> blocks`, called once before training:
       what a frozen body makes of each row.
+    * `network_at_load(inputs, targets, setup)` makes what a bundle fills, where that needs outside
+      weights (which a network holds outside its `state_dict`); `resources_for(setup)` names them
+      and their digests, which the bundle records and holds against those found at load.
+    * `encoders_for(setup)` gives the encoders that need outside files or the options.
     * `features_for(contract)` gives the derived fields.
     * `finish_for(contract, epsilon, options)` gives the finish; with an epsilon it may fit itself
       to the calibration part only by mechanisms that spend at most that.
@@ -389,6 +396,9 @@ class TorchSolution:
     evidence: Callable[[Model, Mapping[str, Table]], Mapping[str, Table]] | None = None
     encoders: Mapping[str, FieldEncoder] | None = None
     network_for: Callable[[Inputs, Sequence[Target], Setup], nn.Module] | None = None
+    network_at_load: Callable[[Inputs, Sequence[Target], Setup], nn.Module] | None = None
+    encoders_for: Callable[[Setup], Mapping[str, FieldEncoder]] | None = None
+    resources_for: Callable[[Setup], Mapping[str, str]] | None = None  # name -> digest
     readers: Mapping[str, FileReader] | None = None  # by kind of field
     finish_for: Callable[[DataContract, float | None, Mapping[str, Any]], Finish] | None = None
     features_for: Callable[[DataContract], Features | None] | None = None  # where they depend on it

@@ -27,7 +27,7 @@ from verticals.explain import (
     make_game,
 )
 from verticals.networks import AdditiveNetwork, heads, shape_table
-from verticals.plugin import Columns, Model, Setup, State, TorchSolution
+from verticals.plugin import Columns, FieldEncoder, Model, Setup, State, TorchSolution
 from verticals.seeding import seeded
 from verticals.table import Array, Table
 from verticals.torch_game import (
@@ -76,8 +76,9 @@ class TorchAdapter:
                 hint="verticals contract check CONTRACT --data DATA",
             )
         options = {**declared.options, **setup.options}
-        encoder = self._encoder(train, setup, options)
-        network = self._network(encoder, setup, options, fresh=True)
+        setup = dataclasses.replace(setup, options=options)
+        encoder = self._encoder(train, setup)
+        network = self._network(encoder, setup, fresh=True)
         network.to(pick_device(setup.device))
         chosen = train_options(options, network, private=setup.private)
         shift = imbalance.prior_shift(chosen, contract.targets)
@@ -115,16 +116,19 @@ class TorchAdapter:
             privacy=trained.privacy.to_json() if trained.privacy is not None else None,
             training=trained.facts,
             shift=shift,
+            resources=self._resources(setup),
         )
 
     def load(self, state: State, setup: Setup) -> TorchModel:
         """Bring a model back: the network is built from the contract, then filled."""
-        declared = self._declared
         settings = state.settings
+        setup = dataclasses.replace(setup, options={**self._declared.options, **setup.options})
+        resources = self._resources(setup)
+        _check_resources(settings.get("resources", {}), resources)
         encoder = encoder_from_settings(
-            settings["encoder"], setup.contract.inputs, declared.encoders
+            settings["encoder"], setup.contract.inputs, self._encoders(setup)
         )
-        network = self._network(encoder, setup, {**declared.options, **setup.options})
+        network = self._network(encoder, setup)
         tensors = {name: torch.from_numpy(np.array(value)) for name, value in state.tensors.items()}
         expected = network.state_dict()
         wrong = [
@@ -150,29 +154,37 @@ class TorchAdapter:
             shift=np.array(
                 settings.get("prior_shift", [0.0] * heads.width(setup.contract.targets))
             ),
+            resources=resources,
         )
 
     def evidence(self, model: Model, parts: Mapping[str, Table]) -> Mapping[str, Table]:
         """Return the solution's own evidence tables, if it declares any."""
         return self._declared.evidence(model, parts) if self._declared.evidence else {}
 
-    def _encoder(self, train: Table, setup: Setup, options: Mapping[str, Any]) -> Encoder:
-        fields, encoders = setup.contract.inputs, self._declared.encoders
-        bins = int(options.get("bins", 16))
-        if setup.private or options.get("encoding") == "declared":
+    def _encoders(self, setup: Setup) -> Mapping[str, FieldEncoder] | None:
+        make = self._declared.encoders_for
+        return self._declared.encoders if make is None else make(setup)
+
+    def _resources(self, setup: Setup) -> Mapping[str, str]:
+        """Return name and digest of each file from outside that the model needs."""
+        find = self._declared.resources_for
+        return {} if find is None else dict(find(setup))
+
+    def _encoder(self, train: Table, setup: Setup) -> Encoder:
+        fields, encoders = setup.contract.inputs, self._encoders(setup)
+        bins = int(setup.options.get("bins", 16))
+        if setup.private or setup.options.get("encoding") == "declared":
             return build_encoder(fields, bins=bins, encoders=encoders)
         return fit_encoder(fields, train, bins=bins, encoders=encoders)
 
-    def _network(
-        self, encoder: Encoder, setup: Setup, options: Mapping[str, Any], *, fresh: bool = False
-    ) -> nn.Module:
+    def _network(self, encoder: Encoder, setup: Setup, *, fresh: bool = False) -> nn.Module:
         """Build the network, to be trained (`fresh`) or filled; the seed decides its weights."""
-        make, targets = self._declared.network_for, setup.contract.targets
+        declared, targets = self._declared, setup.contract.targets
+        make = declared.network_for if fresh else declared.network_at_load
         with seeded(setup.seed):
-            if fresh and make is not None:
-                whole = dataclasses.replace(setup, options=options)
-                return make(encoder.inputs, targets, whole)
-            return self._declared.network(encoder.inputs, targets, options)
+            if make is not None:
+                return make(encoder.inputs, targets, setup)
+            return declared.network(encoder.inputs, targets, setup.options)
 
 
 @runtime_checkable
@@ -197,6 +209,7 @@ class TorchModel:
         privacy: Mapping[str, Any] | None,
         training: Mapping[str, Any],
         shift: Array,
+        resources: Mapping[str, str],
     ) -> None:
         self.encoder = encoder
         self.contract = contract
@@ -205,6 +218,7 @@ class TorchModel:
         self._network = network.to(self._device).eval()
         self._privacy = privacy
         self._training = training
+        self._resources = resources
 
     @property
     def network(self) -> nn.Module:
@@ -227,6 +241,8 @@ class TorchModel:
         }
         if self._shift.any():
             settings["prior_shift"] = self._shift.tolist()
+        if self._resources:
+            settings["resources"] = dict(self._resources)
         return State(tensors=tensors, settings=settings)
 
     def attributions(self, table: Table) -> Attributions:
@@ -345,6 +361,17 @@ def raw_outputs(targets: Sequence[Target]) -> tuple[str, ...]:
         else:
             names += [f"{target.name} above {value}" for value in target.values[:-1]]
     return tuple(names)
+
+
+def _check_resources(trained: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Refuse files from outside that are not those of the training."""
+    for name in sorted({*trained, *found}):
+        if trained.get(name) != found.get(name):
+            raise BundleError(
+                f"resource {name!r} is {found.get(name, 'not there')}, "
+                f"expected {trained.get(name, 'none')}, with which the bundle was trained",
+                hint=f"--resource {name}=FOLDER names the one of the training",
+            )
 
 
 def _labelled(table: Table, contract: DataContract) -> Table:

@@ -36,6 +36,7 @@ def model_of(options):
         privacy=None,
         training={},
         shift=np.array([-1.5]),
+        resources={},
     )
 
 

@@ -193,6 +193,8 @@ def _plugin_checks(
     for found in installed.checks:
         if found.distribution in others or any(n not in tables for n in found.info.needs):
             continue
+        if found.info.solutions and vertical.info.name not in found.info.solutions:
+            continue
         try:
             check = registry.load_check(found)
             measured += list(check(tables, info))

@@ -130,6 +130,7 @@ def load_vertical(name: str) -> Vertical:
         version=found.version,
         solution=loaded,
         features_for=getattr(loaded, "features_for", None),
+        make_finish=getattr(loaded, "finish_for", None),
     )
 
 

@@ -77,6 +77,16 @@ def read_key(path: Path | None) -> bytes | None:
     return key
 
 
+resource_option = click.option(
+    "--resource", "resources", multiple=True, metavar="NAME=DIR", help="Outside weights."
+)
+
+
+def parse_resources(pairs: Sequence[str]) -> dict[str, str]:
+    """Turn NAME=DIR pairs into resources."""
+    return {name: str(value) for name, value in parse_options(pairs).items()}
+
+
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     """Turn NAME=VALUE pairs into options; values are JSON where they parse, else text."""
     options: dict[str, Any] = {}

@@ -13,8 +13,10 @@ from verticals.cli.output import (
     encoding_option,
     json_option,
     key_option,
+    parse_resources,
     print_json,
     read_key,
+    resource_option,
     say,
     skip_bad_option,
 )
@@ -33,6 +35,7 @@ public_key_option = click.option(
 @click.option("--reasons", type=click.IntRange(0), default=0, help="Reason codes per decline.")
 @device_option
 @public_key_option
+@resource_option
 @encoding_option
 @skip_bad_option
 @json_option
@@ -43,6 +46,7 @@ def predict_command(
     reasons: int,
     device: str,
     public_key: Path | None,
+    resources: tuple[str, ...],
     encoding: str | None,
     skip_bad: bool,
     as_json: bool,
@@ -52,7 +56,9 @@ def predict_command(
     from verticals.data import TableWriter
     from verticals.explain import REFUSED
 
-    scorer = open_scorer(bundle, device=device, public_key=public_key)
+    scorer = open_scorer(
+        bundle, device=device, public_key=public_key, resources=parse_resources(resources)
+    )
     rows = refused = 0
     names: list[str] = []
     with TableWriter(out) as writer:
@@ -81,6 +87,7 @@ def predict_command(
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="CSV or Parquet.")
 @device_option
 @public_key_option
+@resource_option
 @encoding_option
 @skip_bad_option
 @json_option
@@ -90,6 +97,7 @@ def explain_command(
     out: Path,
     device: str,
     public_key: Path | None,
+    resources: tuple[str, ...],
     encoding: str | None,
     skip_bad: bool,
     as_json: bool,
@@ -98,7 +106,9 @@ def explain_command(
     from verticals.api import open_scorer
     from verticals.data import write_table
 
-    scorer = open_scorer(bundle, device=device, public_key=public_key)
+    scorer = open_scorer(
+        bundle, device=device, public_key=public_key, resources=parse_resources(resources)
+    )
     table = scorer.explain(data, encoding=encoding, skip_bad=skip_bad)
     write_table(out, table)
     if as_json:
@@ -119,6 +129,7 @@ def explain_command(
 @click.option("--min-cell", type=click.IntRange(1), default=10, show_default=True)
 @device_option
 @public_key_option
+@resource_option
 @key_option
 @encoding_option
 @skip_bad_option
@@ -131,6 +142,7 @@ def evidence_command(
     min_cell: int,
     device: str,
     public_key: Path | None,
+    resources: tuple[str, ...],
     key_file: Path | None,
     encoding: str | None,
     skip_bad: bool,
@@ -141,7 +153,9 @@ def evidence_command(
 
     if out.exists():
         raise CallError(f"{out} exists already", hint="choose another --out, or remove it first")
-    scorer = open_scorer(bundle, device=device, public_key=public_key)
+    scorer = open_scorer(
+        bundle, device=device, public_key=public_key, resources=parse_resources(resources)
+    )
     digest = scorer.evidence(
         data,
         out=out,

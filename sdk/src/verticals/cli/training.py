@@ -13,9 +13,11 @@ from verticals.cli.output import (
     json_option,
     key_option,
     parse_options,
+    parse_resources,
     print_json,
     progress_printer,
     read_key,
+    resource_option,
     say,
     skip_bad_option,
 )
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     help="Split at random although the contract has a time; give it twice if you mean it.",
 )
 @skip_bad_option
-@click.option("--resource", "resources", multiple=True, metavar="NAME=DIR", help="Outside weights.")
+@resource_option
 @click.option("--sign", type=click.Path(path_type=Path), help="A private key to sign with.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of a killed training.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="Append this training to a ledger.")
@@ -72,7 +74,7 @@ def train_command(
         out=out,
         key=read_key(key_file),
         options=parse_options(options),
-        resources={name: str(value) for name, value in parse_options(resources).items()},
+        resources=parse_resources(resources),
         shares=_shares(shares),
         progress=progress_printer(),
         **settings,

@@ -56,6 +56,7 @@ def violations(info: Info) -> list[str]:
             wrong += _name(info.name, _CHECK_NAME, "score-bands")
             wrong += _all_are("needs", info.needs, str)
             wrong += _all_are("rules", info.rules, Mapping)
+            wrong += _all_are("solutions", info.solutions, str)
         case ReportFormatInfo():
             wrong += _name(info.name, _FORMAT_NAME, "html")
     return wrong

@@ -1,0 +1,1 @@
+"""Student assessment: items, abilities, risks and essays, judged fairly."""

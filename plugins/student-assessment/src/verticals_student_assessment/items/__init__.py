@@ -1,0 +1,1 @@
+"""The solution item-response."""
