@@ -15,6 +15,7 @@ names the digest of its `audit.json`. Keys are always there; what is absent is e
     groups                             counts of each group: outcomes, decisions, confusion
     shapes, reasons, attributions, additivity, distribution, encoding, membership
     producer_tables                    small tables of plugins, as they are
+    plots                              what solutions plot: series of points, with persons
     maps                               mean image and mean map of ten persons or more, as grids
 """
 
@@ -36,6 +37,7 @@ from verticals_compliance.audit import MAX_BYTES, Audit, record_bytes
 from verticals_compliance.checks import CheckOutcome
 from verticals_compliance.counts import is_rough
 from verticals_compliance.curves import curves
+from verticals_compliance.plots import plots
 from verticals_compliance.policy import Policy, from_json
 from verticals_compliance.summaries import (
     additivity,
@@ -89,6 +91,7 @@ def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
         "membership": membership(tables),
         "producer_tables": producer_tables(tables, info.rows),
         "maps": maps(tables),
+        "plots": plots(tables),
     }
     result: dict[str, Any] = plain(found, "details")
     return result

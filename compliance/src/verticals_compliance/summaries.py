@@ -18,6 +18,10 @@ MOST_ROWS = 200  # of a plugin's table that is shown whole
 MIN_PERSONS = 10  # below it the numbers of a row that counts `persons` are not shown
 MOST_CELLS = 48 * 48  # of a mean map
 
+_PLOT = (
+    *("figure", "x_label", "y_label", "series", "style"),
+    *("x", "y", "lower", "upper", "persons"),
+)
 _MAP = ("method", "row", "column", "image", "map", "images", "persons")
 
 Tables = Mapping[str, Table]
@@ -159,6 +163,7 @@ def producer_tables(tables: Tables, rows_audited: int) -> dict[str, Any]:
         if (
             table is None
             or _is_map(name, table)
+            or is_plot(name, table)
             or table.rows > MOST_ROWS
             or any(c.ndim > 1 for c in table.values())
         ):
@@ -166,6 +171,12 @@ def producer_tables(tables: Tables, rows_audited: int) -> dict[str, Any]:
         rows = [_suppressed(row) for row in records(table)]
         found[name] = {"columns": list(table), "rows": [list(row.values()) for row in rows]}
     return found
+
+
+def is_plot(name: str, table: Table) -> bool:
+    """Tell whether a table is a plot (see `plots`), by its name and its columns."""
+    own = name.partition(".")[2]
+    return own.startswith("plot_") and all(column in table for column in _PLOT)
 
 
 def maps(tables: Tables) -> dict[str, Any]:

@@ -246,7 +246,7 @@ def _series(chart: LineChart, index: int, across: Scale, up: Scale) -> list[str]
         if low is not None and high is not None:
             at = across(x)
             parts.append(svg.line(at, up(low), at, up(high), colour=colour, width=1.6))
-    if len(places) > 1:
+    if not item.scattered and len(places) > 1:
         path = " ".join(f"{svg.place(x)},{svg.place(y)}" for x, y in places)
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
         parts.append(

@@ -197,6 +197,7 @@ class Line:
     lower: tuple[float | None, ...] = ()
     upper: tuple[float | None, ...] = ()
     points: bool = False  # mark each point
+    scattered: bool = False  # draw no line through them
 
 
 @dataclass(frozen=True, kw_only=True)
