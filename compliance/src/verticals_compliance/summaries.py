@@ -155,7 +155,8 @@ def split_notes(tables: Tables) -> list[str]:
 def producer_tables(tables: Tables, rows_audited: int) -> dict[str, Any]:
     """Return small tables of plugins whole; they are named `<plugin>.<name>`.
 
-    A table with a row for each audited row tells of single persons: no report shows it.
+    A table with a row for each audited row tells of single persons: no report shows it, nor one
+    whose name ends in `_counts`, which holds cells of any size.
     """
     found = {}
     for name in sorted(tables):
@@ -164,6 +165,7 @@ def producer_tables(tables: Tables, rows_audited: int) -> dict[str, Any]:
             table is None
             or _is_map(name, table)
             or is_plot(name, table)
+            or name.endswith("_counts")
             or table.rows > MOST_ROWS
             or any(c.ndim > 1 for c in table.values())
         ):

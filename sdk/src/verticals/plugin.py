@@ -379,6 +379,10 @@ class TorchSolution:
       weights (which a network holds outside its `state_dict`); `resources_for(setup)` names them
       and their digests, which the bundle records and holds against those found at load.
     * `encoders_for(setup)` gives the encoders that need outside files or the options.
+    * `contract_for(contract, options)` gives the contract that is trained and kept in the bundle,
+      with notes on what changed: options may narrow what a model reads (`role: ignore`).
+    * `left_out(table, contract)` gives the rows that are neither trained on nor scored (a mask of
+      (rows,)) and why; scoring gives them no value, and evidence counts them.
     * `features_for(contract)` gives the derived fields.
     * `finish_for(contract, epsilon, options)` gives the finish; with an epsilon it may fit itself
       to the calibration part only by mechanisms that spend at most that.
@@ -401,6 +405,11 @@ class TorchSolution:
     resources_for: Callable[[Setup], Mapping[str, str]] | None = None  # name -> digest
     readers: Mapping[str, FileReader] | None = None  # by kind of field
     finish_for: Callable[[DataContract, float | None, Mapping[str, Any]], Finish] | None = None
+    contract_for: (
+        Callable[[DataContract, Mapping[str, Any]], tuple[DataContract, tuple[str, ...]]] | None
+    ) = None
+    left_out: Callable[[Table, DataContract], tuple[Array, str]] | None = None
+    split_by: str = ""  # "group": whole groups even where there is a time, as a person's history
     features_for: Callable[[DataContract], Features | None] | None = None  # where they depend on it
     wording: Callable[[Field, Mapping[str, Any], DataContract], str | None] | None = None
     actions: Callable[[DataContract, Mapping[str, Any]], Actions] | None = None

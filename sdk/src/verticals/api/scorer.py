@@ -82,7 +82,11 @@ class Scorer:
 
     def columns(self, table: Table) -> Columns:
         """Score a bound table: one array of (rows,) for each output, in the scale of the finish."""
-        return self.finish.apply(self.model.predict(table), self.finish_settings)
+        found = self.finish.apply(self.model.predict(table), self.finish_settings)
+        scored, _ = self.vertical.scored_rows(table, self.contract)
+        if scored.all():
+            return found
+        return {name: _blanked(np.asarray(column), ~scored) for name, column in found.items()}
 
     def predict(self, data: Any, *, reasons: int = 0, encoding: str | None = None) -> Table:
         """Score raw data; needs the feature columns only.
@@ -121,7 +125,11 @@ class Scorer:
             if notice is not None:
                 for note in found.notes:
                     notice(note)
-            yield self.scored(self.bind(found.table), reasons)
+            table = self.bind(found.table)
+            if notice is not None:
+                for note in self.vertical.scored_rows(table, self.contract)[1]:
+                    notice(note)
+            yield self.scored(table, reasons)
 
     def scored(self, table: Table, reasons: int = 0) -> Table:
         """Return the scored columns of a bound table, as `predict` gives them."""
@@ -144,7 +152,9 @@ class Scorer:
         if target is None or not target.positive:
             return decision
         other = target.negative or f"not {target.positive}"
-        return np.where(decision == 1.0, target.positive, other).astype(object)
+        values = np.where(decision == 1.0, target.positive, other).astype(object)
+        values[np.isnan(decision)] = None  # not scored, and so not decided
+        return values
 
     def reasons(self, table: Table, columns: Columns, *, count: int) -> Array:
         """Return (rows, count) labels of the principal reasons of adversely decided rows."""
@@ -196,8 +206,9 @@ class Scorer:
         score) or `log-odds share of the probability`; sampled methods add `standard_error`.
         """
         table = self.bound(data, encoding=encoding, skip_bad=skip_bad)
-        found = self.attributions(table)
         ids = table[ID] if ID in table else np.arange(1, table.rows + 1)
+        scored, _ = self.vertical.scored_rows(table, self.contract)
+        found, ids = self.attributions(table.take(scored)), ids[scored]
         return long_attributions(found, ids, self._probability_outputs())
 
     def _probability_outputs(self) -> frozenset[str]:
@@ -233,6 +244,8 @@ class Scorer:
                 "known by then to be compromised",
             )
             table = table.take(~retired)
+        scored, unscored = self.vertical.scored_rows(table, self.contract)
+        table, notes = table.take(scored), (*notes, *unscored)
         if table.rows == 0:
             raise EvidenceError("the data have 0 rows, expected labelled rows to measure")
         measured = measure(
@@ -273,6 +286,15 @@ class Scorer:
             )
         actions = make(self.contract, options) if make is not None and options else None
         return OnlineScorer(self, actions)
+
+
+def _blanked(column: Array, where: Array) -> Array:
+    """Return an output column without the values of some rows: NaN, or None of texts."""
+    if column.dtype.kind == "O":
+        found = column.copy()
+        found[where] = None
+        return found
+    return np.where(where, np.nan, column.astype(np.float64))
 
 
 def open_scorer(

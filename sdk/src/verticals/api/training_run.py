@@ -96,7 +96,9 @@ def train(
             hint=f"verticals train {solution} --no-privacy …",
         )
     merged = merged_options(vertical, options or {}, private=private)
-    declared, table, notes = _bound_data(vertical, contract, data, encoding, skip_bad)
+    declared, table, notes, narrowed = _bound_data(
+        vertical, contract, data, encoding, skip_bad, merged
+    )
     strict = merged.get("beyond_unit") == "refuse"
     vertical = vertical.for_contract(declared, private=private, strict=strict)
     if private:
@@ -104,11 +106,14 @@ def train(
         refuse_unbounded_reads(declared, vertical.features)
     full = vertical.contract_with_derived(declared)
     derived = vertical.derive(table)
+    scored, unscored = vertical.scored_rows(derived, full)
+    derived = derived.take(scored)
     demo_shares = getattr(vertical.solution, "demo_shares", {}) if contract is None else {}
     share = shares or Shares(**demo_shares)
-    split_by = _split_contract(full, random_split)
+    split_by = _split_contract(full, random_split, vertical.split_by)
     parts, shared = _parts(derived, split_by, seed, share, private=private)
-    shared = (*_left_out_notes(vertical, full), *vertical.feature_notes(table), *shared)
+    left_out = (*narrowed, *unscored, *_left_out_notes(vertical, full))
+    shared = (*left_out, *vertical.feature_notes(table), *shared)
     checkpoint = _checkpoint_folder(Path(out), resume=resume)
     budget = divide_budget(epsilon, full, vertical)
     setup = Setup(
@@ -221,8 +226,9 @@ def _bound_data(
     data: Any,
     encoding: str | None,
     skip_bad: bool,
-) -> tuple[DataContract, Table, tuple[str, ...]]:
-    """Return the resolved contract, the bound table and what was noticed."""
+    options: Mapping[str, Any],
+) -> tuple[DataContract, Table, tuple[str, ...], tuple[str, ...]]:
+    """Return the contract as the options narrow it, the bound table, and notes on both."""
     name = vertical.info.name
     if (contract is None) != (data is None):
         given, lacking = ("--contract", "--data") if data is None else ("--data", "--contract")
@@ -246,12 +252,12 @@ def _bound_data(
         loaded = load_raw(
             declared, data, readers=vertical.readers, encoding=encoding, skip_bad=skip_bad
         )
-    declared = resolve(declared, list(loaded.table))
+    declared, narrowed = vertical.narrowed(resolve(declared, list(loaded.table)), options)
     bound = bind(declared, loaded.table)
     if bound.table.rows == 0:
         raise DataError("the data have 0 rows, expected at least one", hint="")
     notes = tuple(note.text for note in bound.notes)
-    return declared, bound.table, (*loaded.notes, *notes)
+    return declared, bound.table, (*loaded.notes, *notes), narrowed
 
 
 def _check_reviewed(contract: DataContract) -> None:
@@ -286,8 +292,13 @@ def _parts(
     return {name: table.take(index) for name, index in rows.items()}, notes
 
 
-def _split_contract(contract: DataContract, random_split: int) -> DataContract:
-    """Return the contract that says how to split: without its time if that was asked for twice."""
+def _split_contract(contract: DataContract, random_split: int, split_by: str) -> DataContract:
+    """Return the contract that says how to split.
+
+    It is without its time if that was asked for twice, or if the solution splits by whole groups.
+    """
+    if contract.group and split_by == "group":
+        return dataclasses.replace(contract, time="")
     if not contract.time or not random_split:
         return contract
     if random_split < 2:

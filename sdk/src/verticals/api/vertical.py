@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from verticals import registry
 from verticals.contract.model import DataContract, Field
 from verticals.errors import CallError, PrivacyError
@@ -23,7 +25,7 @@ from verticals.plugin import (
     SolutionInfo,
     TorchSolution,
 )
-from verticals.table import Table
+from verticals.table import Array, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,11 @@ class Vertical:
     wording: Callable[[Field, Mapping[str, Any], DataContract], str | None] | None = None
     actions: Callable[[DataContract, Mapping[str, Any]], Actions] | None = None
     left_out: tuple[Field, ...] = ()  # derived fields that private training may not read
+    narrow: (
+        Callable[[DataContract, Mapping[str, Any]], tuple[DataContract, tuple[str, ...]]] | None
+    ) = None
+    excluded: Callable[[Table, DataContract], tuple[Array, str]] | None = None
+    split_by: str = ""
 
     def for_contract(
         self, contract: DataContract, *, private: bool, strict: bool = False
@@ -59,6 +66,21 @@ class Vertical:
             left_out = tuple(item for item in features.fields if item.name not in kept)
             features = bounded
         return dataclasses.replace(self, features=features, left_out=left_out)
+
+    def narrowed(
+        self, contract: DataContract, options: Mapping[str, Any]
+    ) -> tuple[DataContract, tuple[str, ...]]:
+        """Return the contract as the options narrow it, with notes on what changed."""
+        return (contract, ()) if self.narrow is None else self.narrow(contract, options)
+
+    def scored_rows(self, table: Table, contract: DataContract) -> tuple[Array, tuple[str, ...]]:
+        """Return (rows,) True where a row may be trained on and scored, and a counted note."""
+        if self.excluded is None:
+            return np.ones(table.rows, dtype=bool), ()
+        out, why = self.excluded(table, contract)
+        count = int(out.sum())
+        note = f"{count} of {table.rows} rows are neither trained on nor scored: {why}"
+        return ~out, (note,) if count else ()
 
     def contract_with_derived(self, contract: DataContract) -> DataContract:
         """Return the contract with the solution's derived fields behind its own."""
@@ -123,6 +145,9 @@ def load_vertical(name: str) -> Vertical:
             make_finish=loaded.finish_for,
             wording=loaded.wording,
             actions=loaded.actions,
+            narrow=loaded.contract_for,
+            excluded=loaded.left_out,
+            split_by=loaded.split_by,
         )
     return Vertical(
         info=found.info,
