@@ -22,6 +22,7 @@ from verticals.evidence import Evidence
 from verticals.files import write_file
 from verticals.plugin import AuditCheckInfo
 from verticals.strictjson import parse_json
+from verticals_compliance.cells import with_pooled_groups
 from verticals_compliance.checks import Checks, run_checks
 from verticals_compliance.explanations import explanations, protected_reasons
 from verticals_compliance.fairness import compared, fairness
@@ -91,9 +92,10 @@ def run_audit(
             f"evidence was recorded for bundle {evidence.info.bundle}, not for {bundle.digest}",
             hint="verticals evidence BUNDLE --data DATA --out DIR records it for this bundle",
         )
+    evidence = with_pooled_groups(evidence, policy.min_cell)
     plugin = run_checks(checks, evidence.tables, evidence.info, carried=carried)
     policy = with_rules(policy, plugin.rules)
-    material = read_material(evidence, bundle.contract, policy.level)
+    material = read_material(evidence, bundle.contract, policy)
     facts = _facts(evidence, bundle, policy, material, plugin, seed)
     record = _record(evidence, bundle, policy, facts, plugin, seed)
     return Audit(record=record, policy=policy, checks=plugin, material=material)

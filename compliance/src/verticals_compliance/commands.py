@@ -15,6 +15,7 @@ from verticals.plugin import AuditCheckInfo
 from verticals.registry import discover
 from verticals.strictjson import sha256
 from verticals_compliance.audit import record_bytes, run_audit, write_audit
+from verticals_compliance.decisions import human_decisions
 from verticals_compliance.details import describe, write_details
 from verticals_compliance.findings import exit_code
 from verticals_compliance.policy import default_policy, read_policy
@@ -30,6 +31,12 @@ _evidence = click.option(
     "--evidence", type=click.Path(path_type=Path), help="Default: BUNDLE.evidence."
 )
 
+_decisions = click.option(
+    "--decisions",
+    type=click.Path(path_type=Path),
+    help="The record of human decisions, to be counted in the report.",
+)
+
 
 @click.command("audit")
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -38,6 +45,7 @@ _evidence = click.option(
 @click.option("--policy", type=click.Path(path_type=Path), help="TOML; default: the one built in.")
 @click.option("--seed", default=0, show_default=True, help="Of the tests of small groups.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="Append this audit to a ledger.")
+@_decisions
 @_json
 def audit(
     bundle: Path,
@@ -46,6 +54,7 @@ def audit(
     policy: Path | None,
     seed: int,
     ledger: Path | None,
+    decisions: Path | None,
     as_json: bool,
 ) -> int:
     """Turn evidence into findings under a policy; needs neither torch nor the plugin.
@@ -56,9 +65,10 @@ def audit(
     rules = default_policy() if policy is None else read_policy(policy)
     model = open_bundle(bundle)
     facts = open_evidence(evidence_path(bundle) if evidence is None else evidence)
+    oversight = None if decisions is None else human_decisions(decisions, model)
     done = run_audit(facts, model, rules, checks=checks_for(model, facts), seed=seed)
     path = write_audit(out, done.record)
-    write_details(out, describe(facts, model, done))
+    write_details(out, describe(facts, model, done, oversight))
     if ledger is not None:
         enter(ledger, done.record)
     if as_json:
@@ -75,11 +85,14 @@ def audit(
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--bundle", required=True, type=click.Path(path_type=Path), help="What was audited.")
 @_evidence
+@_decisions
 @_json
-def verify_audit(folder: Path, bundle: Path, evidence: Path | None, as_json: bool) -> int:
+def verify_audit(
+    folder: Path, bundle: Path, evidence: Path | None, decisions: Path | None, as_json: bool
+) -> int:
     """Recompute every number of an audit, and every group measure through fairlearn too."""
     installed = [found.info for found in discover().checks]
-    found = recompute(folder, bundle, evidence, checks=installed)
+    found = recompute(folder, bundle, evidence, checks=installed, decisions=decisions)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False, default=str))
         return 1 if found.differences else 0

@@ -14,14 +14,17 @@ favourable to the person. With that, the names are those of fairlearn's MetricFr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import numpy as np
 
 from verticals.evidence import AttributeInfo
 from verticals.intervals import design_effect, standard_error
 from verticals.table import Array
+from verticals_compliance.cells import POOLED, pool
 from verticals_compliance.predictions import NO_DECISION, Predictions
 
 NOT_RECORDED = "not recorded"
@@ -71,39 +74,29 @@ class Comparison:
 
 
 def comparisons(
-    predictions: Predictions, attribute: AttributeInfo, labels: Array
+    predictions: Predictions, attribute: AttributeInfo, labels: Array, *, min_cell: int = 1
 ) -> Iterator[Comparison]:
-    """Yield every measure that these predictions allow; `labels` (rows,) names each row's group."""
+    """Yield every measure that these predictions allow; `labels` (rows,) names each row's group.
+
+    Groups in which a measure rests on fewer than `min_cell` persons are put together.
+    """
     names = group_names(attribute, labels)
-    members = [labels == ("" if name == NOT_RECORDED else name) for name in names]
-    parts = [predictions.take(rows) for rows in members]
-    words = (predictions.favourable_words, predictions.decision_words)
-    for metric, rates in _rates(names, parts):
+    members = {name: labels == ("" if name == NOT_RECORDED else name) for name in names}
+    for metric, measure in _measures(predictions):
+        groups = [measure(name, predictions.take(rows)) for name, rows in members.items()]
+        together = pool({group.group: group.events for group in groups}, min_cell)
+        if together:
+            rows = np.any([members[name] for name in together], axis=0)
+            groups = [group for group in groups if group.group not in (*together, POOLED)]
+            groups.append(measure(POOLED, predictions.take(rows)))
+        decided = metric in RATE_METRICS
         yield Comparison(
             output=predictions.output,
             attribute=attribute,
             metric=metric,
-            favourable=words[0],
-            decision=words[1],
-            groups=rates,
-        )
-    if predictions.target.kind == "binary" and predictions.score is not None:
-        yield Comparison(
-            output=predictions.output,
-            attribute=attribute,
-            metric="calibration_gap",
-            favourable=words[0],
-            decision=NO_SUCH_DECISION,
-            groups=tuple(map(_calibration, names, parts)),
-        )
-    elif predictions.score is not None:
-        yield Comparison(
-            output=predictions.output,
-            attribute=attribute,
-            metric="mean_error",
-            favourable=words[0],
-            decision=NO_SUCH_DECISION,
-            groups=tuple(map(_mean_error, names, parts)),
+            favourable=predictions.favourable_words,
+            decision=predictions.decision_words if decided else NO_SUCH_DECISION,
+            groups=cast("tuple[GroupRate, ...] | tuple[GroupMean, ...]", tuple(groups)),
         )
 
 
@@ -132,22 +125,20 @@ def favourable_outcome(part: Predictions) -> Array | None:
     return np.where(np.isnan(part.outcome), np.nan, part.outcome == part.favourable)
 
 
-def _rates(
-    names: Sequence[str], parts: Sequence[Predictions]
-) -> Iterator[tuple[str, tuple[GroupRate, ...]]]:
-    if not parts or parts[0].decision_words == NO_DECISION or parts[0].choice is None:
+def _measures(
+    whole: Predictions,
+) -> Iterator[tuple[str, Callable[[str, Predictions], GroupRate | GroupMean]]]:
+    """Yield each measure that the predictions allow, as a function of a group and its rows."""
+    if whole.decision_words != NO_DECISION and whole.choice is not None:
+        for metric in RATE_METRICS:
+            if metric == "accuracy" or whole.favourable is not None:
+                yield metric, partial(_rate, metric)
+    if whole.score is None:
         return
-    for metric in RATE_METRICS:
-        if metric != "accuracy" and parts[0].favourable is None:
-            continue
-        pairs = [_trials(metric, part) for part in parts]
-        yield (
-            metric,
-            tuple(
-                _rate(name, part, *pair)
-                for name, part, pair in zip(names, parts, pairs, strict=True)
-            ),
-        )
+    if whole.target.kind == "binary":
+        yield "calibration_gap", _calibration
+    else:
+        yield "mean_error", _mean_error
 
 
 def _trials(metric: str, part: Predictions) -> tuple[Array, Array]:
@@ -168,7 +159,8 @@ def _trials(metric: str, part: Predictions) -> tuple[Array, Array]:
     }[metric]
 
 
-def _rate(name: str, part: Predictions, successes: Array, trials: Array) -> GroupRate:
+def _rate(metric: str, name: str, part: Predictions) -> GroupRate:
+    successes, trials = _trials(metric, part)
     return GroupRate(
         group=name,
         persons=part.persons,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from verticals.evidence import AttributeInfo
+from verticals.evidence import AttributeInfo, withheld
 from verticals.intervals import design_effect, wilson
 from verticals.table import Array
 from verticals_compliance.comparisons import (
@@ -25,7 +25,7 @@ ROC_POINTS = 101
 
 
 def curves(
-    found: Sequence[Predictions], level: float, *, limits: bool = True
+    found: Sequence[Predictions], level: float, *, limits: bool = True, min_cell: int = 1
 ) -> list[dict[str, Any]]:
     """Return the curves of every probability of a binary target.
 
@@ -43,7 +43,7 @@ def curves(
                 "value": f"{item.target.title} = {item.target.positive}",
                 "calibration": [
                     point if limits else {**point, "observed_lower": None, "observed_upper": None}
-                    for point in _calibration(score, label, part.units, level)
+                    for point in _calibration(score, label, part.units, level, min_cell)
                 ],
                 "roc": _roc(score, label),
                 "histogram": _histogram(score, label),
@@ -73,47 +73,66 @@ class GroupCount:
 
 
 def group_counts(
-    item: Predictions, attribute: AttributeInfo, labels: Array
+    item: Predictions, attribute: AttributeInfo, labels: Array, *, min_cell: int = 1
 ) -> Iterator[GroupCount]:
-    """Yield for each group its rows, favourable outcomes and decisions, and their agreement."""
-    for group in group_names(attribute, labels):
-        part = item.take(labels == ("" if group == NOT_RECORDED else group))
+    """Yield for each group its rows, favourable outcomes and decisions, and their agreement.
+
+    Cells of fewer than `min_cell` persons are None, and so are those that would give them away.
+    """
+    names = group_names(attribute, labels)
+    parts = [item.take(labels == ("" if name == NOT_RECORDED else name)) for name in names]
+    cells = [_cells(part) for part in parts]  # of each group: name -> (rows,) flags
+    hidden = np.zeros((len(names) + 1, len(cells[0]) + 1 if cells else 1), dtype=bool)
+    if cells and cells[0]:
+        persons = [
+            [part.take(flags).persons for flags in own.values()]
+            for part, own in zip(parts, cells, strict=True)
+        ]
+        hidden = withheld(np.array(persons, dtype=np.int64), min_cell=min_cell)
+    for name, part, own, mask in zip(names, parts, cells, hidden, strict=False):
         decided, happened = favourable_decision(part), favourable_outcome(part)
+        shown = {
+            cell: None if gone else int(np.count_nonzero(flags))
+            for (cell, flags), gone in zip(own.items(), mask, strict=False)
+        }
+        whole = not mask[:-1].any()
         yield GroupCount(
             output=item.output,
             attribute=attribute.name,
             role=attribute.role,
             label=attribute.label,
-            group=group,
+            group=name,
             rows=part.rows,
-            labelled=int(np.count_nonzero(~np.isnan(part.outcome))),
-            favourable_outcomes=_count(happened, 1),
-            favourable_decisions=_count(decided, 1),
-            tp=_both(decided, 1, happened, 1),
-            fp=_both(decided, 1, happened, 0),
-            fn=_both(decided, 0, happened, 1),
-            tn=_both(decided, 0, happened, 0),
+            labelled=None if mask[-1] else int(np.count_nonzero(~np.isnan(part.outcome))),
+            favourable_outcomes=_count(happened, 1) if whole else None,
+            favourable_decisions=_count(decided, 1) if whole else None,
+            **{cell: shown.get(cell) for cell in ("tp", "fp", "fn", "tn")},
         )
+
+
+def _cells(part: Predictions) -> dict[str, Array]:
+    """Return flags (rows,) of the cells that a group is counted in; empty if nothing is counted."""
+    decided, happened = favourable_decision(part), favourable_outcome(part)
+    if decided is not None and happened is not None:
+        pairs = {"tp": (1, 1), "fp": (1, 0), "fn": (0, 1), "tn": (0, 0)}
+        return {name: (decided == d) & (happened == h) for name, (d, h) in pairs.items()}
+    one = happened if decided is None else decided
+    return {} if one is None else {"yes": one == 1, "no": one == 0}
 
 
 def _count(column: Array | None, value: int) -> int | None:
     return None if column is None else int(np.count_nonzero(column == value))
 
 
-def _both(first: Array | None, said: int, second: Array | None, was: int) -> int | None:
-    if first is None or second is None:
-        return None
-    return int(np.count_nonzero((first == said) & (second == was)))
-
-
 def _calibration(
-    score: Array, label: Array, units: Array | None, level: float
+    score: Array, label: Array, units: Array | None, level: float, min_cell: int
 ) -> list[dict[str, Any]]:
-    """Return bins of about equal count; rows with one score stay in one bin."""
+    """Return bins of about equal count, each of `min_cell` persons; one score stays in one bin."""
     if not score.size:
         return []
     edges = np.unique(np.quantile(score, np.linspace(0, 1, CALIBRATION_BINS + 1)))
     places = np.clip(np.searchsorted(edges, score, side="right") - 1, 0, max(edges.size - 2, 0))
+    places = _joined(places, units, min_cell)
     rows = []
     for place in np.unique(places):
         inside = places == place
@@ -132,6 +151,22 @@ def _calibration(
             }
         )
     return rows
+
+
+def _joined(places: Array, units: Array | None, min_cell: int) -> Array:
+    """Return the bin of each row, where bins of fewer persons are joined to those below."""
+    persons = np.arange(places.size) if units is None else units
+    joined, first = places.copy(), -1
+    for place in np.unique(places):
+        inside = joined == first
+        if first < 0 or np.unique(persons[inside]).size >= min_cell:
+            first = place
+        joined[places == place] = first
+    last = joined == first
+    below = np.unique(joined[~last])
+    if below.size and np.unique(persons[last]).size < min_cell:
+        joined[last] = below[-1]
+    return joined
 
 
 def _roc(score: Array, label: Array) -> list[dict[str, float]]:

@@ -17,6 +17,7 @@ names the digest of its `audit.json`. Keys are always there; what is absent is e
     producer_tables                    small tables of plugins, as they are
     plots                              what solutions plot: series of points, with persons
     maps                               mean image and mean map of ten persons or more, as grids
+    oversight                          counts of human decisions and appeals, if a record was given
 """
 
 from __future__ import annotations
@@ -57,8 +58,13 @@ DETAILS = "details.json"
 FORMAT = 1
 
 
-def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
-    """Return the content of `details.json` for an audit."""
+def describe(
+    evidence: Evidence, bundle: Bundle, done: Audit, oversight: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the content of `details.json` for an audit.
+
+    `oversight` is what `human_decisions` counted, None where no record of decisions was given.
+    """
     contract, tables = bundle.contract, evidence.tables
     manifest, info = bundle.manifest, evidence.info
     level = done.policy.level
@@ -80,7 +86,12 @@ def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
         "evidence": _evidence(evidence),
         "policy": {**done.policy.to_json(), "digest": done.policy.digest},
         "checks": [asdict(outcome) for outcome in done.checks.outcomes],
-        "curves": curves(done.material.predictions, level, limits=not is_rough(evidence)),
+        "curves": curves(
+            done.material.predictions,
+            level,
+            limits=not is_rough(evidence),
+            min_cell=done.policy.min_cell,
+        ),
         "groups": [asdict(row) for row in done.material.groups],
         "shapes": shapes(tables, contract),
         "reasons": reasons(tables),
@@ -92,6 +103,7 @@ def describe(evidence: Evidence, bundle: Bundle, done: Audit) -> dict[str, Any]:
         "producer_tables": producer_tables(tables, info.rows),
         "maps": maps(tables),
         "plots": plots(tables),
+        "oversight": oversight,
     }
     result: dict[str, Any] = plain(found, "details")
     return result

@@ -1,8 +1,8 @@
 """How far apart the groups are: every group's measure, the disparity, a test and a verdict.
 
 A group of fewer than `min_group` persons, or with a denominator of fewer than `min_events`, is
-shown but not compared. What is left out can hide a gap, so that the verdict is then never
-"no-material-gap".
+shown but not compared, nor is a row of small groups together. What is left out can hide a gap, so
+that the verdict is then never "no-material-gap".
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from verticals.intervals import (
     wilson,
 )
 from verticals.intervals.base import t_value
+from verticals_compliance.cells import POOLED
 from verticals_compliance.comparisons import (
     NOT_RECORDED,
     RATE_METRICS,
@@ -58,7 +59,11 @@ def fairness(
 def compared(item: Comparison, policy: Policy) -> tuple[list[GroupRate | GroupMean], bool]:
     """Return the groups that can be compared, and whether others had to be left out."""
     occurring = [g for g in item.groups if g.persons > 0 and g.group != NOT_RECORDED]
-    kept = [g for g in occurring if g.persons >= policy.min_group and g.events >= policy.min_events]
+    kept = [
+        g
+        for g in occurring
+        if g.persons >= policy.min_group and g.events >= policy.min_events and g.group != POOLED
+    ]
     return kept, len(kept) < len(occurring)
 
 

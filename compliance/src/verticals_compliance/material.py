@@ -17,6 +17,7 @@ from verticals_compliance.counts import (
 )
 from verticals_compliance.curves import GroupCount, group_counts
 from verticals_compliance.performance import flag_rates, performance
+from verticals_compliance.policy import Policy
 from verticals_compliance.predictions import Predictions, read_predictions
 from verticals_compliance.records import PerformanceRow
 
@@ -44,11 +45,12 @@ class Material:
         return found
 
 
-def read_material(evidence: Evidence, contract: DataContract, level: float) -> Material:
+def read_material(evidence: Evidence, contract: DataContract, policy: Policy) -> Material:
     """Read evidence of either form; without scores everything is empty.
 
     Raises `AuditError` for columns that are not as the evidence should have them.
     """
+    level = policy.level
     if evidence.info.form == "counts":
         predictions = count_predictions(evidence, contract)
         return Material(
@@ -73,12 +75,12 @@ def read_material(evidence: Evidence, contract: DataContract, level: float) -> M
             comparison
             for item in predictions
             for attribute, labels in columns
-            for comparison in comparisons(item, attribute, labels)
+            for comparison in comparisons(item, attribute, labels, min_cell=policy.min_cell)
         ),
         groups=tuple(
             row
             for attribute, labels in columns
             for item in predictions
-            for row in group_counts(item, attribute, labels)
+            for row in group_counts(item, attribute, labels, min_cell=policy.min_cell)
         ),
     )

@@ -8,6 +8,7 @@ A policy is a TOML file. It holds a table `[policy]`, optionally `[tolerance]`, 
     level = 0.95        # of every interval
     min_group = 30      # persons below which a group is not compared
     min_events = 10     # persons in a denominator below which a rate is not compared
+    min_cell = 10       # persons below which nothing is shown of a group by itself
 
     [tolerance]         # for verdicts on what no rule limits
     difference = 0.1
@@ -107,6 +108,7 @@ class Policy:
     level: float = 0.95
     min_group: int = 30
     min_events: int = 10
+    min_cell: int = 10
     tolerance: Tolerance = Tolerance()
 
     @property
@@ -193,6 +195,7 @@ def parse_policy(text: str, *, source: str = "policy") -> Policy:
         level=_number(head, "level", where, 0.5, 0.9999) or 0.95,
         min_group=_count(head, "min_group", where, 30),
         min_events=_count(head, "min_events", where, 10),
+        min_cell=_count(head, "min_cell", where, 10),
         tolerance=Tolerance(
             **{
                 key: _number(limits, key, f"{source}: [tolerance]", 0, 1)

@@ -18,7 +18,9 @@ from verticals.errors import AuditError
 from verticals.evidence import RECOMPUTED, Evidence, open_evidence
 from verticals.plugin import AuditCheckInfo
 from verticals_compliance.audit import read_audit, run_audit
+from verticals_compliance.cells import with_pooled_groups
 from verticals_compliance.checks import Checks, carried_from, run_checks
+from verticals_compliance.decisions import human_decisions
 from verticals_compliance.details import describe, outcomes_of, policy_in_force, read_details
 from verticals_compliance.records import AuditRecord, CheckRow
 from verticals_compliance.witness import witness
@@ -61,8 +63,12 @@ def verify_audit(
     evidence: str | Path | None = None,
     *,
     checks: Iterable[AuditCheckInfo] = (),
+    decisions: str | Path | None = None,
 ) -> Verified:
     """Recompute an audit; `evidence` is `BUNDLE.evidence` unless another one is named.
+
+    Counts of human decisions are recomputed where their record is given as `decisions`, else taken
+    as they are, and a note says so.
 
     Raises `AuditError`, `BundleError` or `EvidenceError` for what cannot be read, or belongs to
     another bundle or other evidence: then there is nothing to compare.
@@ -75,7 +81,8 @@ def verify_audit(
     outcomes = outcomes_of(details)
     infos = [info for info in checks if any(info.name == item.name for item in outcomes)]
     installed = {info.name for info in infos}
-    again = _not_again(record, infos, facts)
+    shown = with_pooled_groups(facts, policy.min_cell)
+    again = _not_again(record, infos, shown)
     carried = carried_from(again, outcomes, policy.rules, installed)
     own = tuple(rule for rule in policy.rules if rule.origin == "policy")
     done = run_audit(
@@ -86,11 +93,13 @@ def verify_audit(
         seed=record.auditor.seed,
         carried=carried,
     )
+    oversight, notes = _oversight(details, model, decisions)
     pairs = [
         ("audit.json", record.to_json(), done.record.to_json(), AUDIT_MAY_DIFFER),
-        ("details.json", details, describe(facts, model, done), DETAILS_MAY_DIFFER),
+        ("details.json", details, describe(facts, model, done, oversight), DETAILS_MAY_DIFFER),
     ]
-    return _compared(pairs, record, facts, model, carried)
+    found = _compared(pairs, record, facts, model, carried)
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def evidence_path(bundle: str | Path) -> Path:
@@ -144,6 +153,26 @@ def _refuse_foreign(record: AuditRecord, bundle: Bundle, evidence: Evidence) -> 
                 f"the audit is of {what} {recorded}, but the {what} given is {found}",
                 hint=f"verify against the {what} that was audited, or audit this one",
             )
+
+
+def _oversight(
+    details: Mapping[str, Any], bundle: Bundle, decisions: str | Path | None
+) -> tuple[Mapping[str, Any] | None, tuple[str, ...]]:
+    """Count human decisions again up to the recorded line, or take the counts as they are."""
+    recorded = details.get("oversight")
+    if recorded is None:
+        if decisions is None:
+            return None, ()
+        raise AuditError(
+            "the audit counted no human decisions, so there is nothing to compare them with",
+            hint="leave --decisions out",
+        )
+    if decisions is None:
+        return recorded, (
+            "not recomputed, since their record is not given: human decisions (--decisions FILE)",
+        )
+    head = recorded.get("head") if isinstance(recorded, Mapping) else ""
+    return human_decisions(decisions, bundle, head=str(head or "")), ()
 
 
 def _not_again(

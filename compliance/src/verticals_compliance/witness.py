@@ -15,6 +15,7 @@ import numpy as np
 from verticals.contract.model import DataContract, Target
 from verticals.evidence import Evidence
 from verticals.table import Array, Table
+from verticals_compliance.cells import POOLED
 from verticals_compliance.records import AuditRecord, FairnessRow
 
 TOLERANCE = 1e-9
@@ -38,6 +39,8 @@ def witness(
                 if evidence.info.form == "counts"
                 else _from_scores(row, target, evidence)
             )
+            if columns is not None:
+                columns = (_pooled(columns[0], row), *columns[1:])
             frames[key] = {} if columns is None else _by_group(row.metric, *columns)
         for position, group in enumerate(row.groups):
             # Sums of scores, which counts hold, are no rows that a MetricFrame could take.
@@ -52,6 +55,12 @@ def witness(
                 pointer = f"/fairness/{place}/groups/{position}/estimate (fairlearn)"
                 wrong.append((pointer, group.estimate, theirs))
     return seen, wrong
+
+
+def _pooled(labels: Array, row: FairnessRow) -> Array:
+    """Return the groups as the row names them: those that it does not show by themselves as one."""
+    shown = [group.group for group in row.groups]
+    return np.where(np.isin(labels, shown), labels, POOLED)
 
 
 def _by_group(metric: str, labels: Array, truth: Array, said: Array) -> Mapping[str, float]:

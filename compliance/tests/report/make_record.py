@@ -907,6 +907,30 @@ def details_of(audit, attributes, y, score, private):
         },
         "producer_tables": {},
         "maps": {},
+        "oversight": {
+            "head": SHA,
+            "min_cell": 10,
+            "targets": [
+                {
+                    "target": "denied",
+                    "label": "Denied",
+                    "min_cell": 10,
+                    "decided": 61,
+                    "directions": [
+                        {"name": "to-favourable", "persons": 42},
+                        {"name": "from-favourable", "persons": None},
+                        {"name": "unchanged", "persons": None},
+                    ],
+                    "appealed": 40,
+                    "appeals": [
+                        {"name": "open", "persons": 0},
+                        {"name": "upheld", "persons": 27},
+                        {"name": "changed", "persons": 13},
+                    ],
+                    "median_days": 6.5,
+                }
+            ],
+        },
     }
 
 

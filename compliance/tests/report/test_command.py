@@ -45,7 +45,7 @@ def test_json_prints_one_document(folder, tmp_path):
 def test_a_profile_adds_its_section(folder, tmp_path):
     out = tmp_path / "report.md"
     run(folder, "--out", out, "--profile", "eu-ai-act")
-    assert "## 12. Clauses: EU AI Act" in out.read_text()
+    assert "## 13. Clauses: EU AI Act" in out.read_text()
 
 
 def test_a_failed_finding_does_not_fail_the_report(folder, tmp_path):

@@ -72,14 +72,14 @@ def test_every_section_that_a_clause_may_name_exists_in_a_full_report(document):
 
 def test_a_profile_becomes_a_numbered_section_with_links(record, document):
     titles = [section.title for section in document.sections]
-    assert titles[11:] == [
-        "12. Clauses: EU AI Act",
-        "13. Clauses: GDPR",
-        "14. Clauses: US ECOA, Regulation B",
-        "15. Digests, and how to recompute",
+    assert titles[12:] == [
+        "13. Clauses: EU AI Act",
+        "14. Clauses: GDPR",
+        "15. Clauses: US ECOA, Regulation B",
+        "16. Digests, and how to recompute",
     ]
     bare = [section.title for section in build(record).sections]
-    assert bare[-1] == "12. Digests, and how to recompute"
+    assert bare[-1] == "13. Digests, and how to recompute"
 
 
 def test_a_clause_without_evidence_in_the_record_says_so(record_of, make_record):

@@ -17,6 +17,7 @@ from verticals_compliance.report.sections import (
     findings,
     judgement,
     maps,
+    oversight,
     performance,
     plots,
     privacy,
@@ -40,6 +41,7 @@ _FIRST: tuple[Callable[[Record], Section | None], ...] = (
     plots.section,
     checks.section,
     findings.section,
+    oversight.section,
     judgement.section,
 )
 

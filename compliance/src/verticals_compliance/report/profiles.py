@@ -38,6 +38,7 @@ SECTIONS = frozenset(
         "reasons",
         "checks",
         "findings",
+        "oversight",
         "judgement",
         "recompute",
     }

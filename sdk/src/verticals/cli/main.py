@@ -21,6 +21,7 @@ _OWN = {
     "predict": ("scoring", "predict_command", "Score a file, with reasons if asked."),
     "explain": ("scoring", "explain_command", "Write what each field added to each score."),
     "evidence": ("scoring", "evidence_command", "Measure a bundle on new labelled data."),
+    "decision": ("oversight", "decision_group", "Record human decisions, appeals and answers."),
     "verify": ("trust", "verify_command", "Verify a bundle, or recompute an audit."),
     "sign": ("trust", "sign_command", "Sign a bundle with an Ed25519 key."),
     "keys": ("trust", "keys_group", "Make a pair of signing keys."),

@@ -17,6 +17,11 @@ from verticals.errors import CallError
     "--bundle", type=click.Path(path_type=Path), help="PATH is an audit of this bundle: recompute."
 )
 @click.option("--evidence", type=click.Path(path_type=Path), help="Default: BUNDLE.evidence.")
+@click.option(
+    "--decisions",
+    type=click.Path(path_type=Path),
+    help="The record of human decisions that the audit counted.",
+)
 @click.option("--public-key", type=click.Path(path_type=Path), help="Demand a signature by it.")
 @json_option
 @click.pass_context
@@ -25,6 +30,7 @@ def verify_command(
     path: Path,
     bundle: Path | None,
     evidence: Path | None,
+    decisions: Path | None,
     public_key: Path | None,
     as_json: bool,
 ) -> int:
@@ -44,6 +50,7 @@ def verify_command(
             )
         arguments = [str(path), "--bundle", str(bundle)]
         arguments += ["--evidence", str(evidence)] if evidence else []
+        arguments += ["--decisions", str(decisions)] if decisions else []
         arguments += ["--json"] if as_json else []
         code = command.main(args=arguments, prog_name="verticals verify", standalone_mode=False)
         return code if isinstance(code, int) else 0

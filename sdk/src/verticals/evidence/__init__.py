@@ -1,6 +1,7 @@
 """Evidence: measured facts in named tables, beside the bundle that they speak of."""
 
 from verticals.evidence.cells import Counts
+from verticals.evidence.complementary import withheld
 from verticals.evidence.counts import to_counts
 from verticals.evidence.groups import audited_groups, measurement
 from verticals.evidence.merging import merge_counts
@@ -32,5 +33,6 @@ __all__ = [
     "open_evidence",
     "suppress_counts",
     "to_counts",
+    "withheld",
     "write_evidence",
 ]

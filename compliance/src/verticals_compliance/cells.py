@@ -1,0 +1,76 @@
+"""Keep small groups from being shown by themselves: they are put together with others.
+
+A pooled row rests on at least `min_cell` persons, and what a total less the groups that are shown
+leaves over is that row, so that no subtraction recovers a smaller one.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+
+from verticals.evidence import AttributeInfo, Evidence
+from verticals.table import Array, Table
+
+POOLED = "small groups together"
+
+
+def pool(sizes: Mapping[str, int], min_cell: int) -> tuple[str, ...]:
+    """Return the groups to put together, smallest first: none, or so many that it is enough.
+
+    `sizes` are persons. Those with fewer than `min_cell`, but not 0, are joined by the next
+    smallest until together they have `min_cell`, and are at least two.
+    """
+    rising = sorted((size, name) for name, size in sizes.items() if size > 0)
+    small = [name for size, name in rising if size < min_cell]
+    if not small:
+        return ()
+    taken = len(small)
+    while taken < len(rising) and (taken < 2 or sum(size for size, _ in rising[:taken]) < min_cell):
+        taken += 1
+    return tuple(name for _, name in rising[:taken])
+
+
+def with_pooled_groups(evidence: Evidence, min_cell: int) -> Evidence:
+    """Return evidence of rows in which the small groups of each attribute bear one name.
+
+    Counts have been suppressed already, and are returned as they are.
+    """
+    scores = evidence.tables.get("scores")
+    if evidence.info.form != "rows" or scores is None:
+        return evidence
+    changed: dict[str, Array] = {}
+    attributes: list[AttributeInfo] = []
+    for attribute in evidence.info.attributes:
+        name = f"attr:{attribute.name}"
+        pooled: Sequence[str] = ()
+        if name in scores:
+            labels = np.array([str(value or "") for value in scores[name]], dtype=object)
+            pooled = pool(_persons(labels, scores), min_cell)
+        if not pooled:
+            attributes.append(attribute)
+            continue
+        changed[name] = np.where(np.isin(labels.astype(str), list(pooled)), POOLED, labels)
+        kept = tuple(group for group in attribute.groups if group not in pooled)
+        attributes.append(replace(attribute, groups=(*kept, POOLED)))
+    if not changed:
+        return evidence
+    info = replace(evidence.info, attributes=tuple(attributes))
+    # A view: the other tables stay unread until somebody asks for them.
+    tables = ChainMap(
+        {"scores": scores.with_columns(changed)}, cast(MutableMapping[str, Table], evidence.tables)
+    )
+    return replace(evidence, info=info, tables=tables)
+
+
+def _persons(labels: Array, scores: Table) -> dict[str, int]:
+    """Return how many persons each group has, a person in two groups counting in both."""
+    units = scores.get("unit", np.arange(scores.rows))
+    return {
+        str(name): int(np.unique(units[labels == name]).size)
+        for name in np.unique(labels.astype(str))
+    }

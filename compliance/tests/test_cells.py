@@ -1,0 +1,129 @@
+"""Small groups are put together, and no subtraction from what is shown gets them back."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verticals.contract.model import Target
+from verticals.evidence import AttributeInfo
+from verticals_compliance.cells import POOLED, pool, with_pooled_groups
+from verticals_compliance.comparisons import comparisons
+from verticals_compliance.curves import curves, group_counts
+from verticals_compliance.fairness import fairness
+from verticals_compliance.policy import default_policy
+from verticals_compliance.predictions import Predictions
+
+TARGET = Target(name="y", column="y", kind="binary", positive="1", negative="0", favourable="1")
+
+
+def attribute(*groups):
+    return AttributeInfo(name="g", role="protected", label="Group", groups=groups)
+
+
+def predictions(score, outcome, units=None):
+    score = np.asarray(score, dtype=float)
+    return Predictions(
+        output="score",
+        target=TARGET,
+        score=score,
+        outcome=np.asarray(outcome, dtype=float),
+        choice=(score >= 0.5).astype(float),
+        probabilities=None,
+        units=units,
+        favourable=1.0,
+        favourable_words="y = 1",
+        decision_words="y = 1 if score ≥ 0.5",
+    )
+
+
+@given(st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers(0, 40)))
+def test_what_is_put_together_is_enough_or_everybody(sizes):
+    together = pool(sizes, 10)
+    shown = [size for name, size in sizes.items() if name not in together]
+    assert all(size == 0 or size >= 10 for size in shown)
+    if together:
+        whole = sum(sizes[name] for name in together)
+        everybody = {name for name, size in sizes.items() if size}
+        assert (whole >= 10 and len(together) > 1) or set(together) == everybody
+
+
+def test_a_small_group_takes_the_next_smallest_with_it():
+    assert pool({"a": 3, "b": 200, "c": 50}, 10) == ("a", "c")
+    assert pool({"a": 3, "b": 8, "c": 50}, 10) == ("a", "b")
+    assert pool({"a": 10, "b": 200}, 10) == ()
+    assert pool({"a": 0, "b": 200}, 10) == ()
+
+
+def random_case(sizes, seed=0):
+    random = np.random.default_rng(seed)
+    labels = np.repeat([*sizes], [*sizes.values()]).astype(object)
+    score = random.random(labels.size)
+    return predictions(score, random.random(labels.size) < score), labels
+
+
+def test_a_measure_with_few_in_its_denominator_is_shown_of_groups_together_and_not_compared():
+    item, labels = random_case({"a": 400, "b": 300, "c": 40})
+    outcome = np.where((labels == "c") & (np.cumsum(labels == "c") > 4), 0.0, item.outcome)
+    item = predictions(item.score, outcome)
+    found = {row.metric: row for row in comparisons(item, attribute(*"abc"), labels, min_cell=10)}
+    assert [group.group for group in found["selection_rate"].groups] == ["a", "b", "c"]
+    assert [group.group for group in found["tpr"].groups] == ["a", POOLED]
+    row = next(
+        row
+        for row in fairness([found["tpr"]], default_policy())
+        if row.disparity.kind == "difference"
+    )
+    assert row.disparity.estimate is None
+    assert row.verdict == "insufficient-evidence"
+
+
+def test_without_a_minimum_nothing_is_put_together():
+    item, labels = random_case({"a": 40, "b": 3})
+    found = next(comparisons(item, attribute("a", "b"), labels))
+    assert [group.group for group in found.groups] == ["a", "b"]
+
+
+def test_small_counts_of_a_group_are_withheld_with_their_complements():
+    item, labels = random_case({"a": 60, "b": 60, "c": 60})
+    score = np.where((labels == "a") & (np.cumsum(labels == "a") > 3), 0.9, 0.1)
+    rows = list(
+        group_counts(predictions(score, item.outcome), attribute(*"abc"), labels, min_cell=10)
+    )
+    cells = np.array([[row.tp, row.fp, row.fn, row.tn] for row in rows], dtype=object)
+    shown = [value for value in cells.ravel() if value is not None]
+    assert all(value == 0 or value >= 10 for value in shown)
+    missing = np.equal(cells, None)
+    assert missing.any()
+    assert not (missing.sum(axis=1) == 1).any()
+    assert not (missing.sum(axis=0) == 1).any()
+    for row, gone in zip(rows, missing, strict=True):
+        assert (row.favourable_outcomes is None) == gone.any()
+
+
+def test_bins_of_a_calibration_curve_hold_enough_persons():
+    random = np.random.default_rng(0)
+    score = random.random(45)
+    item = predictions(score, random.random(45) < score)
+    bins = curves([item], 0.95, min_cell=10)[0]["calibration"]
+    assert min(point["n"] for point in bins) >= 10
+    assert sum(point["n"] for point in bins) == 45
+    assert len(curves([item], 0.95)[0]["calibration"]) == 10
+
+
+def test_checks_of_plugins_see_small_groups_together(credit):
+    case = credit()
+    scores = case.evidence.tables["scores"]
+    name = case.evidence.info.attributes[0].name
+    labels = scores[f"attr:{name}"].astype(object)
+    labels[:3] = "rare"
+    tables = {"scores": scores.with_columns({f"attr:{name}": labels})}
+    import dataclasses
+
+    evidence = dataclasses.replace(case.evidence, tables=tables)
+    shown = with_pooled_groups(evidence, 10)
+    assert "rare" not in set(shown.tables["scores"][f"attr:{name}"])
+    assert (shown.tables["scores"][f"attr:{name}"] == POOLED).sum() >= 10
+    assert POOLED in shown.info.attributes[0].groups
+    assert with_pooled_groups(evidence, 1) is evidence
