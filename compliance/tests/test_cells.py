@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from verticals.contract.model import Target
 from verticals.evidence import AttributeInfo
 from verticals_compliance.cells import POOLED, pool, with_pooled_groups
 from verticals_compliance.comparisons import comparisons
-from verticals_compliance.curves import curves, group_counts
+from verticals_compliance.curves import confusions, curves, group_counts
 from verticals_compliance.fairness import fairness
 from verticals_compliance.policy import default_policy
 from verticals_compliance.predictions import Predictions
@@ -119,7 +121,6 @@ def test_checks_of_plugins_see_small_groups_together(credit):
     labels = scores[f"attr:{name}"].astype(object)
     labels[:3] = "rare"
     tables = {"scores": scores.with_columns({f"attr:{name}": labels})}
-    import dataclasses
 
     evidence = dataclasses.replace(case.evidence, tables=tables)
     shown = with_pooled_groups(evidence, 10)
@@ -127,3 +128,23 @@ def test_checks_of_plugins_see_small_groups_together(credit):
     assert (shown.tables["scores"][f"attr:{name}"] == POOLED).sum() >= 10
     assert POOLED in shown.info.attributes[0].groups
     assert with_pooled_groups(evidence, 1) is evidence
+
+
+def test_outcomes_and_predictions_are_crossed_and_small_cells_withheld():
+    levels = ("low", "middle", "high")
+    target = Target(name="y", column="y", kind="ordinal", values=levels)
+    random = np.random.default_rng(0)
+    outcome = random.integers(0, 3, 300).astype(float)
+    score = np.clip(outcome + random.normal(0, 0.6, 300), 0, 2)
+    score[:40] = np.nan
+    item = dataclasses.replace(predictions(score, outcome), target=target, choice=None)
+    (whole,) = confusions([item])
+    said = np.rint(score)
+    for row in range(3):
+        for column in range(3):
+            assert whole["persons"][row][column] == ((outcome == row) & (said == column)).sum()
+    assert whole["persons"][3][3] == 260
+    (shown,) = confusions([item], min_cell=10)
+    values = [value for line in shown["persons"] for value in line if value is not None]
+    assert all(value == 0 or value >= 10 for value in values)
+    assert shown["values"] == list(levels)

@@ -53,6 +53,47 @@ def curves(
     return rows
 
 
+def confusions(found: Sequence[Predictions], *, min_cell: int = 1) -> list[dict[str, Any]]:
+    """Return, of each target with classes or levels, persons by outcome and prediction.
+
+    The prediction is the most probable class, of levels the one nearest to the expected level. A
+    person counts once in each cell. Cells and totals of fewer than `min_cell` persons are None,
+    and so are those that would give them away.
+    """
+    rows = []
+    for item in found:
+        if item.target.kind not in ("categorical", "ordinal") or not item.target.values:
+            continue
+        said = item.choice
+        if item.target.kind == "ordinal" and item.score is not None:
+            said = np.clip(np.rint(item.score), 0, len(item.target.values) - 1)
+        if said is None:
+            continue
+        codes = np.arange(len(item.target.values))
+        counts = np.array(
+            [
+                [item.take((item.outcome == row) & (said == column)).persons for column in codes]
+                for row in codes
+            ],
+            dtype=np.int64,
+        )
+        whole = np.pad(counts, ((0, 1), (0, 1)))
+        whole[-1], whole[:, -1] = whole.sum(axis=0), whole.sum(axis=1)
+        whole[-1, -1] = counts.sum()
+        hidden = withheld(counts, min_cell=min_cell)
+        rows.append(
+            {
+                "output": item.output,
+                "values": list(item.target.values),
+                "persons": [
+                    [None if gone else int(count) for count, gone in zip(line, mask, strict=True)]
+                    for line, mask in zip(whole, hidden, strict=True)
+                ],
+            }
+        )
+    return rows
+
+
 @dataclass(frozen=True, kw_only=True)
 class GroupCount:
     """Hold the counts of one group, seen from the favourable outcome; None where withheld."""

@@ -12,6 +12,7 @@ names the digest of its `audit.json`. Keys are always there; what is absent is e
     policy                             with every rule in force, those of plugin checks included
     checks                             what became of each plugin check
     curves                             of each probability: calibration, roc, histogram
+    confusions                         persons by outcome and prediction, of classes and levels
     groups                             counts of each group: outcomes, decisions, confusion
     shapes, reasons, attributions, additivity, distribution, encoding, membership
     producer_tables                    small tables of plugins, as they are
@@ -37,7 +38,7 @@ from verticals.strictjson import parse_json, plain, sha256
 from verticals_compliance.audit import MAX_BYTES, Audit, record_bytes
 from verticals_compliance.checks import CheckOutcome
 from verticals_compliance.counts import is_rough
-from verticals_compliance.curves import curves
+from verticals_compliance.curves import confusions, curves
 from verticals_compliance.plots import plots
 from verticals_compliance.policy import Policy, from_json
 from verticals_compliance.summaries import (
@@ -92,6 +93,7 @@ def describe(
             limits=not is_rough(evidence),
             min_cell=done.policy.min_cell,
         ),
+        "confusions": confusions(done.material.predictions, min_cell=done.policy.min_cell),
         "groups": [asdict(row) for row in done.material.groups],
         "shapes": shapes(tables, contract),
         "reasons": reasons(tables),

@@ -69,6 +69,7 @@ def _output(record: Record, name: str, items: Sequence[tuple[int, Json]]) -> Ite
         rows=tuple(rows),
     )
     yield from _curves(record, name)
+    yield from _confusions(record, name)
 
 
 def _index(record: Record, name: str) -> int:
@@ -129,6 +130,33 @@ def _curves(record: Record, name: str) -> Iterator[Block]:
                 charts=(histogram,),
                 table=_histogram_table(curve, at, what),
             )
+
+
+def _confusions(record: Record, name: str) -> Iterator[Block]:
+    for at, found in enumerate(record.listed("confusions")):
+        if found.get("output") != name:
+            continue
+        values = [str(value) for value in found["values"]]
+        rows = tuple(
+            Row(
+                cells=(
+                    cell(label),
+                    *(cell("withheld" if value is None else count(value)) for value in line),
+                ),
+                source=f"details:/confusions/{at}/persons/{place}",
+            )
+            for place, (label, line) in enumerate(
+                zip((*values, "all"), found["persons"], strict=True)
+            )
+        )
+        yield Table(
+            id=f"confusion-{at}",
+            caption=f"Persons by what was so (down) and what the model says (across), {name}",
+            columns=columns("Was", *(f"#{value}" for value in values), "#all"),
+            rows=rows,
+            note="On the diagonal both agree. Small counts are withheld, with others that would "
+            "give them away.",
+        )
 
 
 def _cut(curve: Json) -> tuple[Guide, ...]:
