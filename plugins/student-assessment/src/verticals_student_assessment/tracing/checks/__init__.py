@@ -1,0 +1,1 @@
+"""What an audit measures of next-answer predictions; nothing here imports torch."""
