@@ -97,6 +97,15 @@ class TestReport:
         for name in ("html", "md", "json"):
             assert b"Item 1" in render(document, name)
 
+    def test_a_caption_is_what_the_titles_share(self, record_of, make_record):
+        names = ["ROC: at risk, by sex", "ROC: at risk, by race"]
+        figure = np.array([names[0]] * 5 + [names[1]] * 2, dtype=object)
+        changed = table().with_columns({"figure": figure})
+        document = self.document(record_of, make_record, {"risk.plot_roc": changed})
+        section = next(part for part in walk(document.sections) if part.id == "plots")
+        shown = next(block for block in section.blocks if isinstance(block, Figure))
+        assert shown.caption == "ROC: at risk"
+
     def test_no_plot_no_section(self, record_of, make_record):
         document = self.document(record_of, make_record, {})
         assert all(part.id != "plots" for part in walk(document.sections))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from verticals_compliance.report.numerals import count, decimal
 from verticals_compliance.report.record import Json, Record, word
@@ -49,7 +50,7 @@ def _figures(name: str, item: Json, at: int) -> Iterator[Block]:
     charts = tuple(_chart(figure) for figure in figures)
     yield Figure(
         id=f"plot-{at}",
-        caption="; ".join(chart.title for chart in charts),
+        caption=_caption([chart.title for chart in charts]),
         charts=charts,
         table=_table(name, figures, at),
         small=len(charts) > _SIDE_BY_SIDE,
@@ -60,6 +61,18 @@ def _figures(name: str, item: Json, at: int) -> Iterator[Block]:
             f"table {name}.",
             style="small",
         )
+
+
+def _caption(titles: Sequence[str]) -> str:
+    """Return what the titles of some charts begin with, whole words of it, or all of them."""
+    if len(titles) == 1:
+        return titles[0]
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*titles, strict=False))
+    shared = "".join(letters[0] for letters in alike)
+    for sign in (",", ":"):
+        if sign in shared:
+            return shared[: shared.rindex(sign)]
+    return "; ".join(titles)
 
 
 def _chart(figure: Json) -> LineChart:
