@@ -54,8 +54,8 @@ def _figure(
 ) -> dict[str, Any]:
     rows = [at for at, own in enumerate(text["figure"]) if own == name]
     series = []
-    for label in dict.fromkeys(text["series"][at] for at in rows):
-        own = [at for at in rows if text["series"][at] == label]
+    for label, style in dict.fromkeys((text["series"][at], text["style"][at]) for at in rows):
+        own = [at for at in rows if (text["series"][at], text["style"][at]) == (label, style)]
         kept = [
             at
             for at in own
@@ -66,7 +66,7 @@ def _figure(
         series.append(
             {
                 "series": label,
-                "style": "points" if text["style"][own[0]] == "points" else "line",
+                "style": "points" if style == "points" else "line",
                 "withheld": sum(bool(0 < persons[at] < MIN_PERSONS) for at in own),
                 **{column: [_known(number[column][at]) for at in kept] for column in _NUMBERS},
                 "persons": [int(persons[at]) for at in kept],

@@ -60,6 +60,21 @@ class TestTables:
         assert observed["withheld"] == 1
         assert "0.35" not in json.dumps(found)
 
+    def test_a_curve_and_points_of_one_name_stay_apart_and_share_a_colour(
+        self, record_of, make_record
+    ):
+        names = np.array(["Q1"] * 5 + ["model"] * 2, dtype=object)
+        changed = table().with_columns({"series": names})
+        first = plots({"items.plot_curves": changed})["items.plot_curves"]["figures"][0]
+        assert [item["style"] for item in first["series"]] == ["line", "points"]
+        audit, details = make_record()
+        details["plots"] = plots({"items.plot_curves": changed})
+        document = build(record_of(audit, details))
+        section = next(part for part in walk(document.sections) if part.id == "plots")
+        drawn = draw(next(b for b in section.blocks if isinstance(b, Figure)).charts[0], name="n")
+        assert drawn.count("<polyline") == 1
+        assert drawn.count("<circle") == 2
+
     def test_what_is_not_finite_is_no_point(self):
         found = plots({"items.plot_curves": table(y=[NAN, 0.5, 0.8, 0.3, 0.7, 0.1, 0.9])})
         assert found["items.plot_curves"]["figures"][0]["series"][0]["x"] == [0.0, 1.0]

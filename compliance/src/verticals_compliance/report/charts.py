@@ -175,11 +175,17 @@ def _left(axis: Axis, scale: Scale, left: float, right: float) -> list[str]:
     return parts
 
 
+def _labels(chart: LineChart) -> list[str]:
+    """Return what the key names: lines of one label share a colour."""
+    return list(dict.fromkeys(item.label for item in chart.lines))
+
+
 def _key(chart: LineChart, width: float, y: float) -> tuple[list[str], float]:
     """Draw the key of several lines; return it and the height it took."""
-    if len(chart.lines) + bool(chart.diagonal) < 2:
+    labels = _labels(chart)
+    if len(labels) + bool(chart.diagonal) < 2:
         return [], y
-    entries = [(item.label, *SERIES[at % len(SERIES)]) for at, item in enumerate(chart.lines)]
+    entries = [(label, *SERIES[at % len(SERIES)]) for at, label in enumerate(labels)]
     if chart.diagonal:
         entries.append((chart.diagonal, QUIET, "4 4"))
     parts, x = [], 0.0
@@ -239,7 +245,7 @@ def _line_guides(
 
 def _series(chart: LineChart, index: int, across: Scale, up: Scale) -> list[str]:
     item = chart.lines[index]
-    colour, dash = SERIES[index % len(SERIES)]
+    colour, dash = SERIES[_labels(chart).index(item.label) % len(SERIES)]
     places = [(across(x), up(y)) for x, y in zip(item.x, item.y, strict=True)]
     parts = []
     for x, low, high in zip(item.x, item.lower, item.upper, strict=False):
