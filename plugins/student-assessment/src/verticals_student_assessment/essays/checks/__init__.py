@@ -1,0 +1,1 @@
+"""Audit checks of essay-scoring; none imports torch."""

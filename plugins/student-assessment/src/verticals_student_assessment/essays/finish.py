@@ -1,0 +1,218 @@
+"""What a teacher gets: each trait in points with an interval, and whether a person must read it.
+
+Intervals and the limit of what is on topic are fitted on the calibration part; without privacy as
+they are, with privacy bought from epsilon in equal shares. An essay goes to a person where it is
+empty, too short or too long, in another language, unlike every declared prompt, or where a
+trait's interval is too wide to be of use; the reason says which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from verticals.contract import DataContract, Target
+from verticals.contract.model import GROUP
+from verticals.errors import PrivacyError, TrainingError
+from verticals.finish import private_quantile
+from verticals.plugin import Columns, Output
+from verticals.table import Array, Table
+from verticals_student_assessment.essays import conformal
+from verticals_student_assessment.essays.options import EssayOptions, essay_options
+
+#: Facts of each text that a model hands over beside its scores.
+WORDS, CLIPPED, UNKNOWN, TOPICAL = "@words", "@clipped", "@unknown", "@topical"
+
+EMPTY = "empty essay"
+TOO_SHORT = "too short"
+TOO_LONG = "too long"
+LANGUAGE = "language not recognised"
+OFF_TOPIC = "off topic: unlike every declared prompt"
+UNCERTAIN = "uncertain: the interval is too wide"
+REASONS = (EMPTY, TOO_SHORT, TOO_LONG, LANGUAGE, OFF_TOPIC, UNCERTAIN)
+
+_LEAST_SPREAD = 0.25  # of a score, in steps of the scale
+_OFF_TOPIC_SHARE = 0.01  # of the calibration part that lies below the limit
+
+
+def finish_for(
+    contract: DataContract, epsilon: float | None, options: Mapping[str, Any]
+) -> EssayFinish:
+    """Return the finish of a contract; raise `PrivacyError` for a scale that reads raw scores."""
+    chosen = essay_options(options)
+    if epsilon is not None and chosen.scale == "matched":
+        raise PrivacyError(
+            "the scale is matched to human scores of the calibration part, which no budget is "
+            "spent on",
+            hint="--option scale=mean",
+        )
+    return EssayFinish(contract=contract, chosen=chosen, epsilon=epsilon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EssayFinish:
+    """Turn the chances of each level into points, intervals, and a word for who must read it.
+
+    Of each trait: `<trait>` (expected step of the scale, 0 the lowest), `<trait>_points`,
+    `<trait>_score` (the nearest declared level), `<trait>_lower` and `<trait>_upper`, in points.
+    Of the essay: `review` (1: a person must read it) and `review_reason`.
+    """
+
+    contract: DataContract
+    chosen: EssayOptions
+    epsilon: float | None = None
+
+    @property
+    def fits_on_data(self) -> bool:
+        """Tell that `fit` reads the calibration part."""
+        return True
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Return the outputs in order."""
+        found = []
+        for target in self.contract.targets:
+            name = target.name
+            found.append(Output(name=name, kind="ordinal", target=name))
+            found += [
+                Output(name=f"{name}_{what}", kind="real", target=name)
+                for what in ("points", "score", "lower", "upper")
+            ]
+        found.append(Output(name="review", kind="flag"))
+        return (*found, Output(name="review_reason", kind="text"))
+
+    def fit(self, scores: Columns, table: Table) -> Mapping[str, Any]:
+        """Return the limits of each trait and of the topic, fitted on labelled rows of the table.
+
+        Raises `TrainingError` if the calibration part is empty.
+        """
+        if table.rows == 0:
+            raise TrainingError(
+                "the calibration part has 0 rows, expected some: intervals need it",
+                hint="--shares .5,.1,.2,.2 gives it a fifth",
+            )
+        persons = table[GROUP] if self.contract.group and GROUP in table else None
+        traits = {
+            target.name: self._fit_trait(target, scores, table, persons)
+            for target in self.contract.targets
+        }
+        topical = np.asarray(scores[TOPICAL], dtype=np.float64)
+        cut = None if np.isnan(topical).all() else self._topic_cut(topical, persons)
+        return {"coverage": self.chosen.coverage, "traits": traits, "off_topic_below": cut}
+
+    def apply(self, scores: Columns, settings: Mapping[str, Any]) -> Columns:
+        """Return all outputs of each row; a row's depend on that row and the settings alone."""
+        found: dict[str, Array] = {}
+        wide = np.zeros(len(scores[WORDS]), dtype=bool)
+        for target in self.contract.targets:
+            fitted = settings["traits"][target.name]
+            points = level_points(target)
+            step, spread = self._scaled(target, scores, fitted)
+            reach = np.inf if fitted["limit"] is None else fitted["limit"] * spread
+            top = len(points) - 1
+            low, high = (np.clip(step + side * reach, 0, top) for side in (-1.0, 1.0))
+            lower, upper = in_points(low, points), in_points(high, points)
+            found[target.name] = step
+            found[f"{target.name}_points"] = in_points(step, points)
+            found[f"{target.name}_score"] = points[np.rint(step).astype(np.int64)]
+            found[f"{target.name}_lower"], found[f"{target.name}_upper"] = lower, upper
+            wide |= upper - lower > self.chosen.widest
+        reasons = self._reasons(scores, wide, settings["off_topic_below"])
+        found["review"] = (reasons != "").astype(np.float64)
+        found["review_reason"] = reasons
+        return {output.name: found[output.name] for output in self.outputs}
+
+    def _fit_trait(
+        self, target: Target, scores: Columns, table: Table, persons: Array | None
+    ) -> dict[str, Any]:
+        """Return the conformal limit of one trait, and the scale where it is matched."""
+        label = np.asarray(table[target.name], dtype=np.float64)
+        known = ~np.isnan(label)
+        label = label[known]
+        whose = None if persons is None else persons[known]
+        here = {name: np.asarray(column)[known] for name, column in scores.items()}
+        fitted: dict[str, Any] = {}
+        if self.chosen.scale == "matched":
+            fitted["matched"] = _matching(np.asarray(here[target.name]), label)
+        step, spread = self._scaled(target, here, fitted)
+        ratio = np.abs(label - step) / spread
+        if self.epsilon is None:
+            found = conformal.limit(ratio, self.chosen.coverage, whose)
+        else:
+            found = conformal.private_limit(ratio, self.chosen.coverage, self._each, whose)
+        return {**fitted, "limit": found if math.isfinite(found) else None}
+
+    @property
+    def _each(self) -> float:
+        """Return what each trait, and the topic's limit where there is one, may spend."""
+        topics = any(field.settings.get("prompts") for field in self.contract.inputs)
+        return (self.epsilon or 0.0) / (len(self.contract.targets) + bool(topics))
+
+    def _topic_cut(self, topical: Array, persons: Array | None) -> float:
+        known = topical[~np.isnan(topical)]
+        if self.epsilon is None:
+            return float(np.quantile(known, _OFF_TOPIC_SHARE))
+        unit = (np.clip(known, -1.0, 1.0) + 1.0) / 2.0
+        whose = None if persons is None else persons[~np.isnan(topical)]
+        return 2.0 * private_quantile(unit, _OFF_TOPIC_SHARE, self._each, persons=whose) - 1.0
+
+    def _scaled(
+        self, target: Target, scores: Columns, fitted: Mapping[str, Any]
+    ) -> tuple[Array, Array]:
+        """Return (rows,) the expected step and its expected spread, on the scale given out."""
+        step = np.asarray(scores[target.name], dtype=np.float64)
+        steps = np.arange(len(target.values))
+        chances = np.stack([scores[f"{target.name}_{value}"] for value in target.values], axis=1)
+        variance = (chances * (steps - step[:, None]) ** 2).sum(axis=1)
+        spread = np.maximum(np.sqrt(np.maximum(variance, 0.0)), _LEAST_SPREAD)
+        if "matched" in fitted:
+            scale = fitted["matched"]
+            step = scale["human"] + (step - scale["machine"]) * scale["widened"]
+        return np.clip(step, 0, steps[-1]), spread
+
+    def _reasons(self, scores: Columns, wide: Array, off_topic_below: float | None) -> Array:
+        """Return (rows,) why a person must read each essay, "" where nobody must."""
+        words = np.asarray(scores[WORDS])
+        empty = words == 0
+        topical = np.asarray(scores[TOPICAL], dtype=np.float64)
+        off = np.zeros(len(words), dtype=bool)
+        if off_topic_below is not None:
+            off = topical < off_topic_below
+        long = (words > self.chosen.longest) | (np.asarray(scores[CLIPPED]) > 0)
+        flags = (
+            (EMPTY, empty),
+            (TOO_SHORT, ~empty & (words < self.chosen.shortest)),
+            (TOO_LONG, long),
+            (LANGUAGE, ~empty & (np.asarray(scores[UNKNOWN]) > 0)),
+            (OFF_TOPIC, ~empty & off),
+            (UNCERTAIN, wide),
+        )
+        found = [
+            "; ".join(reason for reason, flag in flags if flag[row]) for row in range(len(words))
+        ]
+        return np.array(found, dtype=object)
+
+
+def level_points(target: Target) -> Array:
+    """Return (levels,) the points of each level, lowest first."""
+    return np.array([float(value) for value in target.values])
+
+
+def in_points(step: Array, points: Array) -> Array:
+    """Return steps of the scale as points, linear between levels."""
+    return np.asarray(np.interp(step, np.arange(len(points)), points))
+
+
+def _matching(machine: Array, human: Array) -> dict[str, float]:
+    """Return means, and how far to widen, so that machine scores spread as human ones do."""
+    spread = float(machine.std())
+    widened = float(human.std()) / spread if spread > 0 else 1.0
+    return {
+        "machine": float(machine.mean()),
+        "human": float(human.mean()),
+        "widened": widened,
+    }
