@@ -20,10 +20,13 @@ from verticals.contract import parse_contract
 from verticals.encode import build_encoder
 from verticals.errors import CallError, ExplanationError
 from verticals.table import Table
+from verticals_medical_imaging.demo import demo
 from verticals_medical_imaging.evidence import BOX, evidence_for, known_boxes, saliency_tables
 from verticals_medical_imaging.overlay import overlay_pixels, overlay_png, write_overlays
 from verticals_medical_imaging.overlay_command import overlay
 from verticals_medical_imaging.saliency import (
+    BASELINE_OF,
+    BASELINES,
     METHODS,
     Saliency,
     baselines,
@@ -167,13 +170,13 @@ class TestExpectedGradients:
 
     def test_baselines_show_nobody_else(self):
         pixels = torch.rand(3, 1, SIZE, SIZE)
-        kinds = ("median", "blurred", "grey", "black")
+        kinds = ("median", "darker", "brighter", "blurred", "grey", "black")
         alone, together = baselines(pixels[:1], kinds), baselines(pixels, kinds)[:, :1]
         assert torch.allclose(alone, together)
         assert alone[0].std() < 0.3 * pixels[:1].std()
         flat = torch.full((1, 1, SIZE, SIZE), 0.3)
         assert torch.allclose(baselines(flat, ("blurred",))[0], flat, atol=1e-6)
-        with pytest.raises(CallError, match="expected some of median, blurred, grey, black"):
+        with pytest.raises(CallError, match="expected some of median, darker, brighter, blurred, grey"):
             baselines(pixels, ("white",))
 
     def test_the_median_takes_small_spots_away_and_keeps_edges(self):
@@ -182,6 +185,20 @@ class TestExpectedGradients:
         with_spot = pixels.clone()
         with_spot[0, 0, 5:10, 5:10] = 1.0
         assert torch.equal(baselines(with_spot)[0], pixels)
+
+    def test_a_bright_spot_of_half_a_window_goes_from_the_darker_quantile_alone(self):
+        flat = torch.full((1, 1, 40, 40), 0.5)
+        spot = flat.clone()
+        spot[0, 0, 10:17, 10:17] = 1.0  # 49 of the 81 pixels of a window
+        left = {kind: float(baselines(spot, (kind,)).max()) for kind in ("median", "darker")}
+        assert left == {"median": 1.0, "darker": 0.5}
+        assert torch.equal(baselines(1 - spot, ("brighter",))[0], 1 - flat)
+
+    def test_the_contract_says_which_baseline_is_used(self):
+        assert BASELINE_OF["brighter"] == ("darker",)
+        assert BASELINE_OF["either"] == BASELINES
+        contract, _ = demo()
+        assert contract.field("image").settings["findings"] == "brighter"
 
     def test_the_median_is_that_of_numpy_and_large_images_are_made_smaller(self):
         pixels = torch.rand(2, 1, 12, 12)

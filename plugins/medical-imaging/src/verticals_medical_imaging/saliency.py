@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,10 @@ from verticals.table import Array, Table
 
 METHODS = ("expected-gradients", "grad-cam")
 BASELINES = ("median",)
+#: What an image is compared with, by how its findings are declared to look.
+BASELINE_OF = MappingProxyType(
+    {"either": ("median",), "brighter": ("darker",), "darker": ("brighter",)}
+)
 DRAWS = 32
 
 #: A network may name the convolution that Grad-CAM reads; else it is the last one.
@@ -39,7 +44,8 @@ _MEDIAN_ROWS, _MEDIAN_SIDE = 16, 64  # at once, and the side beyond which images
 class Explained:
     """Hold a network, what it reads, and which raw score of each row is explained.
 
-    `weights` stand in the place of the network's own where they are given.
+    `weights` stand in the place of the network's own where they are given; `kinds` are the
+    baselines.
     """
 
     network: nn.Module
@@ -47,6 +53,7 @@ class Explained:
     image: str  # the block with the image: (rows, channels, height, width), 0..1
     outputs: Tensor  # (rows,) which column of the raw scores
     weights: Mapping[str, Tensor] | None = None
+    kinds: tuple[str, ...] = BASELINES
 
     @property
     def pixels(self) -> Tensor:
@@ -100,7 +107,7 @@ class Saliency:
 def saliency(explained: Explained, method: str, *, draws: int = DRAWS, seed: int = 0) -> Saliency:
     """Return the maps of a method by name; raise `CallError` for an unknown one."""
     if method == "expected-gradients":
-        made = baselines(explained.pixels)
+        made = baselines(explained.pixels, explained.kinds)
         return expected_gradients(explained, made, draws=draws, seed=seed)
     if method == "grad-cam":
         return grad_cam(explained)
@@ -158,13 +165,18 @@ def baselines(pixels: Tensor, kinds: tuple[str, ...] = BASELINES) -> Tensor:
 
     `median` is the image itself without its details: each pixel the median of a window of two
     ninths of the shorter side, which takes away spots, bright or dark, that fill less than half
-    of it and keeps the edges of what is larger. `blurred` is it under a Gaussian of a twentieth of
+    of it and keeps the edges of what is larger. `darker` and `brighter` are the 35 % and 65 %
+    quantiles of that window: bright spots then go even where they fill up to 65 % of it, and dark
+    ones stay; they are for findings that are declared to be brighter, or darker, than what is
+    around them. `blurred` is it under a Gaussian of a twentieth of
     that side. `grey` is the middle of the declared range, `black` its lower end. A network that
     never saw a flat or much blurred image may take one for a finding; the median is like those it
     saw (`docs/reference/imaging-outputs.md`).
     """
     made = {
-        "median": lambda: _median(pixels),
+        "median": lambda: _quantile(pixels, 0.5),
+        "darker": lambda: _quantile(pixels, 0.35),
+        "brighter": lambda: _quantile(pixels, 0.65),
         "blurred": lambda: _gaussian(pixels, min(pixels.shape[2:]) / 20),
         "grey": lambda: torch.full_like(pixels, 0.5),
         "black": lambda: torch.zeros_like(pixels),
@@ -236,7 +248,9 @@ def pictured(model: Any, table: Table, target: str = "") -> tuple[Explained, str
     contract = model.contract
     chosen = _explained_target(contract, target)
     outputs, name = _explained_output(contract, chosen, model.predict(table), table.rows)
-    return explained_rows(network, encoder.encode(table), images[0], outputs), name
+    found = explained_rows(network, encoder.encode(table), images[0], outputs)
+    field = next(item for item in encoder.inputs.fields.values() if item.kind == "image")
+    return replace(found, kinds=BASELINE_OF[field.settings.get("findings", "either")]), name
 
 
 def explained_rows(
@@ -332,8 +346,8 @@ def _activation(here: Explained, layer: nn.Module) -> tuple[Array, Array]:
     return large[:, 0].double().cpu().numpy(), score.detach().double().cpu().numpy()
 
 
-def _median(pixels: Tensor) -> Tensor:
-    """Return medians of near pixels; large images are made smaller for it, and large again."""
+def _quantile(pixels: Tensor, share: float) -> Tensor:
+    """Return quantiles of near pixels; large images are made smaller for it, and large again."""
     size, channels = tuple(pixels.shape[2:]), pixels.shape[1]
     shrink = min(1.0, _MEDIAN_SIDE / min(size))
     small_size = tuple(round(side * shrink) for side in size)
@@ -345,7 +359,8 @@ def _median(pixels: Tensor) -> Tensor:
         small = part if shrink == 1 else functional.interpolate(part, small_size, mode="area")
         padded = functional.pad(small, [reach] * 4, mode="reflect")
         near = functional.unfold(padded, window).reshape(len(part), channels, window**2, -1)
-        middle = near.median(dim=2).values.reshape(len(part), channels, *small_size)
+        rank = 1 + int(share * (window**2 - 1))  # 0.5: the lower median
+        middle = near.kthvalue(rank, dim=2).values.reshape(len(part), channels, *small_size)
         parts.append(
             middle if shrink == 1 else functional.interpolate(middle, size, mode="bilinear")
         )

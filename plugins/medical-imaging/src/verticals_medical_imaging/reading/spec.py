@@ -34,6 +34,8 @@ class ImageSpec:
     * `colour`: "refuse" accepts only what is declared, "luminance" turns colour to grey (ITU-R
       BT.601), "repeat" gives grey as three equal channels.
     * `constant`: "refuse" or "allow" an image in which every pixel has one value.
+    * `findings` is no part of it: that a finding is "brighter" or "darker" than what is around
+      it, or "either", decides what maps compare an image with (`saliency.baselines`).
     * `max_pixels`: checked against the sizes in a file's header, before anything is decoded.
     """
 
@@ -93,6 +95,7 @@ def spec_of(field: Field) -> ImageSpec:
             violations.append(f"setting {key} is {value!r}, expected {rule.expected}")
         else:
             values[key] = read
+    values.pop("findings", None)  # what maps compare with: the pixels do not depend on it
     if violations:
         raise ContractError(
             f"field {field.name!r}: {violations[0]}",
@@ -194,6 +197,7 @@ _SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "frame": _Setting(read=_frame, expected="single, all, or the number of a frame from 0"),
         "colour": _one_of("refuse", "luminance", "repeat"),
         "constant": _one_of("refuse", "allow"),
+        "findings": _one_of("brighter", "darker", "either"),
         "max_pixels": _Setting(read=_pixels, expected="a whole number above 0"),
     }
 )
