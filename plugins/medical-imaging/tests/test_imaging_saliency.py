@@ -176,7 +176,7 @@ class TestExpectedGradients:
         assert alone[0].std() < 0.3 * pixels[:1].std()
         flat = torch.full((1, 1, SIZE, SIZE), 0.3)
         assert torch.allclose(baselines(flat, ("blurred",))[0], flat, atol=1e-6)
-        with pytest.raises(CallError, match="expected some of median, darker, brighter, blurred, grey"):
+        with pytest.raises(CallError, match="expected some of median, darker, brighter"):
             baselines(pixels, ("white",))
 
     def test_the_median_takes_small_spots_away_and_keeps_edges(self):

@@ -78,7 +78,6 @@ def test_bundle_holds_no_encoder_and_evidence_no_text(bundle):
         "essays.texts",
         "essays.probes",
         "essays.deletion",
-        "essays.confusion",
         "essays.plot_agreement",
     }
     assert expected <= set(evidence.tables)

@@ -6,7 +6,6 @@
     essays.texts          part, fact, essays, persons            empty, clipped, language not known
     essays.probes         probe, trait, persons, change, lower, upper
     essays.deletion       trait, persons, and what the deletion test measured
-    essays.confusion      trait, human, machine, persons         scores of human and machine
     essays.plot_agreement mean machine score by human score
 
 Scores here are those before a scale is matched (`scale=matched`), which follow from the model
@@ -57,7 +56,6 @@ def essay_evidence(model: EssayModel, parts: Mapping[str, Table]) -> dict[str, T
         "essays.texts": _texts(model, parts),
         "essays.probes": probes_table(model, texts, unit),
         "essays.deletion": deletion_table(model, texts, unit),
-        "essays.confusion": confusion(contract, audited, columns, unit),
         "essays.plot_agreement": plot_agreement(contract, audited, columns, unit),
     }
     return {name: table for name, table in tables.items() if table.rows}
@@ -93,22 +91,6 @@ def coded_points(codes: Array, target: Target) -> Array:
     known = ~np.isnan(numbers) & (numbers > MISSING) & (numbers < len(points))
     places = np.where(known, numbers, 0).astype(np.int64)
     return np.where(known, points[places], np.nan)
-
-
-def confusion(contract: DataContract, audited: Table, columns: Columns, unit: Array) -> Table:
-    """Return trait, human and machine score and the persons of each cell that is not empty."""
-    rows: list[tuple[str, float, float, int]] = []
-    for target in contract.targets:
-        human, machine = _both(target, audited, columns)
-        points = level_points(target)
-        nearest = points[np.abs(machine[:, None] - points).argmin(axis=1)]
-        for first in points:
-            for second in points:
-                here = (human == first) & (nearest == second)
-                if here.any():
-                    persons = int(np.unique(unit[here]).size)
-                    rows.append((target.name, float(first), float(second), persons))
-    return _table(("trait", "human", "machine", "persons"), rows)
 
 
 def plot_agreement(contract: DataContract, audited: Table, columns: Columns, unit: Array) -> Table:
