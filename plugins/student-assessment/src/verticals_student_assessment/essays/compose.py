@@ -17,6 +17,7 @@ from verticals_student_assessment.essays.demo_texts import CONNECTIVES, TOPICS, 
 
 TRAITS = ("organisation", "vocabulary", "grammar")
 LEVELS = tuple(np.arange(1.0, 5.01, 0.5))
+_MOST_SLIPS = 4.0  # in a sentence, on average, at level 1
 _RATER = 0.3  # standard deviation of a rater about the level, in points
 
 #: Slips of learners: what is looked for, and what stands in its place.
@@ -153,13 +154,16 @@ def _pick(
 
 
 def _slipped(sentence: str, grammar: float, random: np.random.Generator) -> str:
-    """Return the sentence with slips: about two in each at level 1, none at level 5."""
-    for _ in range(int(random.poisson(2.0 * (5.0 - grammar) / 4.0))):
-        pattern, instead = _SLIPS[int(random.integers(len(_SLIPS)))]
-        places = list(re.finditer(pattern, sentence))
-        if places:
-            place = places[int(random.integers(len(places)))]
-            sentence = sentence[: place.start()] + place.expand(instead) + sentence[place.end() :]
+    """Return the sentence with slips: about four in each at level 1, none at level 5."""
+    for _ in range(int(random.poisson(_MOST_SLIPS * (5.0 - grammar) / 4.0))):
+        for kind in random.permutation(len(_SLIPS)):
+            pattern, instead = _SLIPS[int(kind)]
+            places = list(re.finditer(pattern, sentence))
+            if places:
+                place = places[int(random.integers(len(places)))]
+                end = sentence[place.end() :]
+                sentence = sentence[: place.start()] + place.expand(instead) + end
+                break
     return sentence
 
 
