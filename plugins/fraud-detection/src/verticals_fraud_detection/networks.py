@@ -8,7 +8,6 @@ reasons are sampled and a hundred times slower. `sequence` reads the entity's la
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +19,7 @@ from verticals.errors import CallError
 from verticals.networks import additive, heads, table
 from verticals.networks.cells import flat_width, flatten
 from verticals.networks.mlp import Residual
+from verticals.networks.sequence import LookBack, flat_inputs
 from verticals.plugin import Inputs
 
 NETWORKS = ("additive", "table", "sequence")
@@ -30,7 +30,6 @@ _TRAINING: Mapping[str, Any] = MappingProxyType(
     {"learning_rate": 3e-3, "batch_size": 512, "epochs": 8, "least_steps": 400}
 )
 _PRESENT = 2  # which number of a recent event says that there is one (verticals.history)
-_ABSENT = -1e4  # a score whose softmax is 0
 
 
 def network(inputs: Inputs, targets: Sequence[Target], options: Mapping[str, Any]) -> nn.Module:
@@ -52,22 +51,11 @@ def network(inputs: Inputs, targets: Sequence[Target], options: Mapping[str, Any
     return built
 
 
-def flat_inputs(inputs: Inputs) -> Inputs:
-    """Return the inputs without the fields whose rows are no flat vectors."""
-    flat = {block: shape for block, shape in inputs.shapes.items() if len(shape) == 1}
-    return replace(
-        inputs,
-        where={name: place for name, place in inputs.where.items() if place[0] in flat},
-        shapes=flat,
-    )
-
-
 class SequenceNetwork(nn.Module):
     """Let the event at hand look back over its entity's latest events, each as it was.
 
-    One layer of multi-head attention (Vaswani et al. 2017, arXiv:1706.03762) in which only the
-    event at hand asks, as only its answer is read; then residual blocks, as in the table network.
-    Each row is computed apart from all others and no weight is tied, so it trains privately.
+    One layer of attention (`verticals.networks.sequence`), then residual blocks, as in the table
+    network. Each row is computed apart from all others, so it trains privately.
     """
 
     order: Tensor
@@ -97,14 +85,10 @@ class SequenceNetwork(nn.Module):
         self.inputs = flat_inputs(inputs)
         steps, numbers = inputs.shapes[self.recent]
         self._scale = _unscale(inputs, self.recent)
-        self._heads = attention
         self.register_buffer("order", torch.eye(steps), persistent=False)
         self.event = nn.Linear(flat_width(self.inputs), hidden)
         self.past = nn.Sequential(nn.Linear(numbers + steps, hidden), nn.ReLU())
-        self.ask = nn.Linear(hidden, hidden, bias=False)
-        self.key = nn.Linear(hidden, hidden, bias=False)
-        self.value = nn.Linear(hidden, hidden, bias=False)
-        self.join = nn.Linear(hidden, hidden)
+        self.look_back = LookBack(hidden, attention)
         blocks = [Residual(hidden, dropout) for _ in range(layers)]
         self.layers = nn.Sequential(*blocks, nn.LayerNorm(hidden), nn.ReLU())
         self.head = nn.Linear(hidden, width)
@@ -117,22 +101,12 @@ class SequenceNetwork(nn.Module):
     def forward(self, blocks: Mapping[str, Tensor]) -> Tensor:
         """Return raw scores (rows, width)."""
         event = self.event(flatten(self.inputs, blocks))  # (rows, hidden)
-        joined = event + self.join(self._look_back(event, blocks[self.recent] * self._scale))
-        raw: Tensor = self.head(self.layers(joined))
-        return raw
-
-    def _look_back(self, event: Tensor, recent: Tensor) -> Tensor:
-        """Return what the event finds among the recent ones: (rows, hidden), 0 if there is none."""
-        present = recent[..., _PRESENT]  # (rows, steps)
+        recent = blocks[self.recent] * self._scale
         order = self.order.expand(len(recent), -1, -1)
         past = self.past(torch.cat([recent, order], dim=-1))  # (rows, steps, hidden)
-        ask = self.ask(event).unflatten(-1, (self._heads, -1))  # (rows, heads, size)
-        key = self.key(past).unflatten(-1, (self._heads, -1))  # (rows, steps, heads, size)
-        value = self.value(past).unflatten(-1, (self._heads, -1))
-        scores = torch.einsum("rhs,rths->rht", ask, key) * ask.shape[-1] ** -0.5
-        scores = scores + _ABSENT * (1.0 - present)[:, None, :]
-        weight = torch.softmax(scores, dim=-1) * present[:, None, :]
-        return torch.einsum("rht,rths->rhs", weight, value).flatten(1)
+        joined = event + self.look_back(event, past, recent[..., _PRESENT])
+        raw: Tensor = self.head(self.layers(joined))
+        return raw
 
 
 def _unscale(inputs: Inputs, block: str) -> float:

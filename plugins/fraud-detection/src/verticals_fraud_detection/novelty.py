@@ -23,12 +23,12 @@ from verticals.explain import Attributions
 from verticals.explain.attributions import checked
 from verticals.history import history_features
 from verticals.networks.cells import flat_width, flatten
+from verticals.networks.sequence import flat_inputs
 from verticals.plugin import Columns, Features, Inputs, Output, Setup, State
 from verticals.seeding import seeded
 from verticals.table import Array, Table
 from verticals.training import TrainOptions, pick_device, train_network, train_options
 from verticals_fraud_detection import demo as payments
-from verticals_fraud_detection.networks import flat_inputs
 
 NAME = "novelty"
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +23,7 @@ from verticals.errors import CallError
 from verticals.networks import additive, heads
 from verticals.networks.cells import flat_width, flatten
 from verticals.networks.mlp import Residual
+from verticals.networks.sequence import LookBack, flat_inputs
 from verticals.plugin import Inputs
 from verticals_student_assessment.tracing.looking_back import (
     ITEM,
@@ -37,7 +37,6 @@ from verticals_student_assessment.tracing.looking_back import (
 from verticals_student_assessment.tracing.roles import MOST_SKILLS, declared_skills
 
 NETWORKS = ("features", "attention")
-_ABSENT = -1e4  # a score whose softmax is 0
 _YEAR = math.log1p(365 * 86_400.0)
 _TRAINING: Mapping[str, Any] = MappingProxyType(
     {
@@ -69,23 +68,12 @@ def network(inputs: Inputs, targets: Sequence[Target], options: Mapping[str, Any
     return AttentionNetwork(inputs, heads.width(targets))
 
 
-def flat_inputs(inputs: Inputs) -> Inputs:
-    """Return the inputs without the fields whose rows are no flat vectors."""
-    flat = {block: shape for block, shape in inputs.shapes.items() if len(shape) == 1}
-    return replace(
-        inputs,
-        where={name: place for name, place in inputs.where.items() if place[0] in flat},
-        shapes=flat,
-    )
-
-
 class AttentionNetwork(nn.Module):
     """Let the question look back over the student's latest answers, each as it was.
 
-    One layer of multi-head attention (Vaswani et al. 2017, arXiv:1706.03762) in which only the
-    question asks, then residual blocks; a linear path beside it reads the counts directly. Places
-    without an answer have no weight. Each row is computed apart from all others, no layer holds
-    statistics of a batch and no weight is tied, so it trains privately.
+    One layer of attention (`verticals.networks.sequence`), then residual blocks; a linear path
+    beside it reads the counts directly. Places without an answer have no weight. Each row is
+    computed apart from all others, so it trains privately.
     """
 
     order: Tensor
@@ -116,7 +104,6 @@ class AttentionNetwork(nn.Module):
         self.inputs = flat_inputs(inputs)
         steps = inputs.shapes[self.recent][0]
         columns = flat_width(self.inputs)
-        self._heads = attention
         # One more code for "none", one for what is not declared.
         self._codes = len(inputs.fields["item"].values) + 2
         self._kinds = len(declared_skills(inputs.fields["skills"])) + 2
@@ -127,10 +114,7 @@ class AttentionNetwork(nn.Module):
         self.skill = nn.Embedding(self._kinds, hidden)
         self.marks = nn.Linear(6, hidden)  # right, wrong, lag, same item, shared skills, place
         self.past = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, hidden), nn.ReLU())
-        self.ask = nn.Linear(hidden, hidden, bias=False)
-        self.key = nn.Linear(hidden, hidden, bias=False)
-        self.value = nn.Linear(hidden, hidden, bias=False)
-        self.join = nn.Linear(hidden, hidden)
+        self.look_back = LookBack(hidden, attention)
         blocks = [Residual(hidden, dropout) for _ in range(layers)]
         self.layers = nn.Sequential(*blocks, nn.LayerNorm(hidden), nn.ReLU())
         self.head = nn.Linear(hidden, width)
@@ -142,21 +126,12 @@ class AttentionNetwork(nn.Module):
         """Return raw scores (rows, width)."""
         flat = flatten(self.inputs, blocks)
         question = self.question(flat)  # (rows, hidden)
-        joined = question + self.join(self._look_back(question, blocks[self.recent]))
-        raw: Tensor = self.wide(flat) + self.head(self.layers(joined))
-        return raw
-
-    def _look_back(self, question: Tensor, recent: Tensor) -> Tensor:
-        """Return what the question finds among recent answers: (rows, hidden), 0 if none is."""
+        recent = blocks[self.recent]
         present = recent[..., PRESENT]  # (rows, steps)
         past = self.past(self._answers(recent, present))
-        ask = self.ask(question).unflatten(-1, (self._heads, -1))  # (rows, heads, size)
-        key = self.key(past).unflatten(-1, (self._heads, -1))  # (rows, steps, heads, size)
-        value = self.value(past).unflatten(-1, (self._heads, -1))
-        scores = torch.einsum("rhs,rths->rht", ask, key) * ask.shape[-1] ** -0.5
-        scores = scores + _ABSENT * (1.0 - present)[:, None, :]
-        weight = torch.softmax(scores, dim=-1) * present[:, None, :]
-        return torch.einsum("rht,rths->rhs", weight, value).flatten(1)
+        joined = question + self.look_back(question, past, present)
+        raw: Tensor = self.wide(flat) + self.head(self.layers(joined))
+        return raw
 
     def _answers(self, recent: Tensor, present: Tensor) -> Tensor:
         """Return each recent answer as one vector: (rows, steps, hidden)."""
