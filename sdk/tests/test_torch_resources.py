@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from verticals.contract import bind, parse_contract
-from verticals.errors import BundleError
+from verticals.errors import BundleError, ContractError
 from verticals.plugin import Setup, TorchSolution
 from verticals.table import Table
 from verticals.torch_model import TorchAdapter
@@ -98,3 +98,10 @@ def test_without_outside_files_nothing_is_recorded():
     parts = {"train": table, "validate": table.take([]), "calibrate": table.take([])}
     model = TorchAdapter(bare).fit(parts, Setup(contract=CONTRACT, device="cpu"))
     assert "resources" not in model.state().settings
+
+
+def test_a_contract_without_a_target_is_refused():
+    table = bind(CONTRACT, TABLE).table
+    none = dataclasses.replace(CONTRACT, targets=())
+    with pytest.raises(ContractError, match="'words' declares no target"):
+        TorchAdapter(SOLUTION).fit({"train": table, "validate": table}, Setup(contract=none))

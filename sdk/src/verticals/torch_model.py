@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from verticals.contract.model import GROUP, DataContract, Target
 from verticals.encode import Encoder, build_encoder, encoder_from_settings, fit_encoder
-from verticals.errors import BundleError, TrainingError
+from verticals.errors import BundleError, ContractError, TrainingError
 from verticals.explain import (
     Attributions,
     Background,
@@ -65,9 +65,15 @@ class TorchAdapter:
     def fit(self, parts: Mapping[str, Table], setup: Setup) -> TorchModel:
         """Encode by declarations (or, where not private, by quantiles) and train the network.
 
-        Raises `TrainingError` if no row of the training part has a label.
+        Raises `ContractError` if the contract has no target, `TrainingError` if no row of the
+        training part has a label.
         """
         contract, declared = setup.contract, self._declared
+        if not contract.targets:
+            raise ContractError(
+                f"contract {contract.name!r} declares no target, expected what is to be predicted",
+                hint="targets: {passed: {column: passed, kind: binary, positive: 1}}",
+            )
         train, validation = parts["train"], parts["validate"]
         train, validation = _labelled(train, contract), _labelled(validation, contract)
         if train.rows == 0:
