@@ -264,7 +264,7 @@ def text_block(inputs: Inputs, targets: Sequence[Target]) -> str:
             raise ContractError(
                 f"target {target.name!r} is {target.kind} with the levels {list(target.values)}, "
                 "expected an ordinal one whose levels are rising numbers",
-                hint="levels: [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]",
+                hint="values: [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]",
             )
     if not targets:
         raise ContractError("the contract has no target, expected a trait or more")
