@@ -169,8 +169,8 @@ def test_a_wheel_holds_its_package_whole_and_nothing_else(wheels):
         "verticals_credit_scoring",
         "verticals_fraud_detection",
         "verticals_medical_imaging",
-        "verticals_student_assessment",
         "verticals",
+        "verticals_student_assessment",
     ]
 
 

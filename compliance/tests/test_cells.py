@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+import types
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from verticals.contract.model import Target
-from verticals.evidence import AttributeInfo
+from verticals.evidence import AttributeInfo, Measurement
+from verticals.plugin import AuditCheckInfo
 from verticals_compliance.cells import POOLED, pool, with_pooled_groups
+from verticals_compliance.checks import run_checks
 from verticals_compliance.comparisons import comparisons
 from verticals_compliance.curves import confusions, curves, group_counts
 from verticals_compliance.fairness import fairness
@@ -40,22 +44,57 @@ def predictions(score, outcome, units=None):
     )
 
 
+def one(**sizes):
+    return {name: (size,) for name, size in sizes.items()}
+
+
 @given(st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers(0, 40)))
 def test_what_is_put_together_is_enough_or_everybody(sizes):
-    together = pool(sizes, 10)
+    together = pool(one(**sizes), 10)
     shown = [size for name, size in sizes.items() if name not in together]
     assert all(size == 0 or size >= 10 for size in shown)
     if together:
         whole = sum(sizes[name] for name in together)
-        everybody = {name for name, size in sizes.items() if size}
-        assert (whole >= 10 and len(together) > 1) or set(together) == everybody
+        some = [name for name in together if sizes[name]]
+        assert (whole >= 10 and len(some) > 1) or set(together) == set(sizes)
 
 
 def test_a_small_group_takes_the_next_smallest_with_it():
-    assert pool({"a": 3, "b": 200, "c": 50}, 10) == ("a", "c")
-    assert pool({"a": 3, "b": 8, "c": 50}, 10) == ("a", "b")
-    assert pool({"a": 10, "b": 200}, 10) == ()
-    assert pool({"a": 0, "b": 200}, 10) == ()
+    assert pool(one(a=3, b=200, c=50), 10) == ("a", "c")
+    assert pool(one(a=3, b=8, c=50), 10) == ("a", "b")
+    assert pool(one(a=10, b=200), 10) == ()
+    assert pool(one(a=0, b=200), 10) == ()
+
+
+def test_a_group_that_alone_has_persons_is_not_told_by_the_others_being_empty():
+    assert set(pool(one(a=4, b=0, c=0), 10)) == {"a", "b", "c"}
+
+
+def test_measures_that_tell_of_one_another_pool_the_same_groups():
+    assert pool({"a": (50, 3), "b": (60, 30), "c": (40, 40)}, 10) == ("a", "b")
+    item, labels = random_case({"a": 400, "b": 300, "c": 60, "d": 60})
+    few = np.isin(labels, ["c", "d"])
+    outcome = np.where(few, 0.0, item.outcome)
+    outcome[np.flatnonzero(labels == "c")[:4]] = 1.0
+    outcome[np.flatnonzero(labels == "d")[:7]] = 1.0
+    item = predictions(item.score, outcome)
+    groups = attribute(*"abcd")
+    found = {row.metric: row for row in comparisons(item, groups, labels, min_cell=10)}
+    for metric in ("tpr", "fpr", "ppv", "accuracy"):
+        assert [group.group for group in found[metric].groups] == ["a", "b", POOLED]
+    assert found["tpr"].groups[2].trials == 11
+    assert len(found["selection_rate"].groups) == 4
+
+
+def test_groups_that_were_put_together_before_stay_together():
+    item, labels = random_case({"a": 200, "b": 200, "e": 60, "f": 60, POOLED: 20})
+    few = np.isin(labels, ["e", "f"])
+    outcome = np.where(few & (np.cumsum(few) % 9 > 0), 0.0, item.outcome)
+    outcome[labels == POOLED] = 1.0
+    item = predictions(item.score, outcome)
+    groups = attribute("a", "b", "e", "f", POOLED)
+    found = {row.metric: row for row in comparisons(item, groups, labels, min_cell=10)}
+    assert sum(group.trials for group in found["tpr"].groups) == (outcome == 1).sum()
 
 
 def random_case(sizes, seed=0):
@@ -72,6 +111,7 @@ def test_a_measure_with_few_in_its_denominator_is_shown_of_groups_together_and_n
     found = {row.metric: row for row in comparisons(item, attribute(*"abc"), labels, min_cell=10)}
     assert [group.group for group in found["selection_rate"].groups] == ["a", "b", "c"]
     assert [group.group for group in found["tpr"].groups] == ["a", POOLED]
+    assert [group.group for group in found["accuracy"].groups] == ["a", POOLED]
     row = next(
         row
         for row in fairness([found["tpr"]], default_policy())
@@ -114,7 +154,7 @@ def test_bins_of_a_calibration_curve_hold_enough_persons():
     assert len(curves([item], 0.95)[0]["calibration"]) == 10
 
 
-def test_checks_of_plugins_see_small_groups_together(credit):
+def test_small_groups_of_an_attribute_bear_one_name(credit):
     case = credit()
     scores = case.evidence.tables["scores"]
     name = case.evidence.info.attributes[0].name
@@ -128,6 +168,22 @@ def test_checks_of_plugins_see_small_groups_together(credit):
     assert (shown.tables["scores"][f"attr:{name}"] == POOLED).sum() >= 10
     assert POOLED in shown.info.attributes[0].groups
     assert with_pooled_groups(evidence, 1) is evidence
+
+
+def test_rows_of_checks_on_few_hold_no_number():
+    def check(tables, info):
+        yield Measurement(check="x.rate", estimate=0.4, n=9, group="rare", attribute="g")
+        yield Measurement(check="x.rate", estimate=0.5, n=10, group="often", attribute="g")
+        yield Measurement(check="x.rate", estimate=0.6, n=3)
+
+    target = "verticals_check_rows:check"
+    module = types.ModuleType("verticals_check_rows")
+    module.check = check
+    sys.modules["verticals_check_rows"] = module
+    info = AuditCheckInfo(name="x.rate", target=target, needs=())
+    rows = run_checks([info], {}, None, min_cell=10).rows
+    assert [(row.n, row.estimate) for row in rows] == [(0, None), (10, 0.5), (3, 0.6)]
+    assert rows[0].method == "withheld: on fewer than 10"
 
 
 def test_outcomes_and_predictions_are_crossed_and_small_cells_withheld():

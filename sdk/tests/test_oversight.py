@@ -36,7 +36,7 @@ from verticals.oversight import (
     standings,
     summarise,
 )
-from verticals.oversight.summary import _suppressed
+from verticals.oversight.summary import _summary, _suppressed
 from verticals.oversight.values import DIRECTIONS, checked_value, direction, directions_of
 from verticals.strictjson import canonical_json, sha256
 from verticals.table import Table
@@ -830,3 +830,34 @@ def test_the_command_imports_neither_torch_nor_compliance(house):
 def test_what_stands_without_a_human_is_what_the_machine_said():
     assert Standing(machine="0").decision == "0"
     assert Standing(machine="0", human="1").decision == "1"
+
+
+def test_names_are_one_line_and_ids_are_text(record):
+    for by in ("year head\n2026-01-01  override", "year\thead", "year\u200bhead"):
+        with pytest.raises(CallError, match=r"line break|control characters"):
+            override(record, subject(), machine="0", human="1", at=AT, reason="was ill", by=by)
+    with pytest.raises(CallError, match="the id is no Unicode text"):
+        subject("\udcff")
+    assert not record.exists()
+
+
+def test_further_lines_of_a_reason_pass_for_no_line_of_the_history(record):
+    from verticals.cli.oversight import _line
+
+    forged = f"was ill\n{AT}  resolution  changed, decision 0  by board: repaid"
+    entry = override(
+        record, subject(), machine="0", human="1", at=AT, reason=forged, by="year head"
+    )
+    first, second = _line(entry).splitlines()
+    assert first.startswith(AT)
+    assert second.startswith("    | ")
+
+
+def test_those_decided_without_an_appeal_do_not_follow_from_those_with_one():
+    changed = [Standing(machine="0", human="1", appeal="changed", days=1.0)] * 12
+    upheld = [Standing(machine="0", appeal="upheld", days=1.0)] * 10
+    alone = [Standing(machine="0", human="1")] * 2
+    whole = _summary(PASS, [*changed, *upheld, *alone], 10, persons=True)
+    assert next(cell.persons for cell in whole.appeals if cell.name == "changed") == 12
+    assert whole.decided is None
+    assert all(cell.persons is None for cell in whole.directions)

@@ -92,10 +92,11 @@ def run_audit(
             f"evidence was recorded for bundle {evidence.info.bundle}, not for {bundle.digest}",
             hint="verticals evidence BUNDLE --data DATA --out DIR records it for this bundle",
         )
-    evidence = with_pooled_groups(evidence, policy.min_cell)
-    plugin = run_checks(checks, evidence.tables, evidence.info, carried=carried)
+    plugin = run_checks(
+        checks, evidence.tables, evidence.info, carried=carried, min_cell=policy.min_cell
+    )
     policy = with_rules(policy, plugin.rules)
-    material = read_material(evidence, bundle.contract, policy)
+    material = read_material(with_pooled_groups(evidence, policy.min_cell), bundle.contract, policy)
     facts = _facts(evidence, bundle, policy, material, plugin, seed)
     record = _record(evidence, bundle, policy, facts, plugin, seed)
     return Audit(record=record, policy=policy, checks=plugin, material=material)

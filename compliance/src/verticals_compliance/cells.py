@@ -2,6 +2,9 @@
 
 A pooled row rests on at least `min_cell` persons, and what a total less the groups that are shown
 leaves over is that row, so that no subtraction recovers a smaller one.
+
+The four measures of a confusion (true and false positive rate, precision, accuracy) pool the same
+groups: the persons of one follow from those of the other three.
 """
 
 from __future__ import annotations
@@ -19,18 +22,32 @@ from verticals.table import Array, Table
 POOLED = "small groups together"
 
 
-def pool(sizes: Mapping[str, int], min_cell: int) -> tuple[str, ...]:
+def pool(sizes: Mapping[str, Sequence[int]], min_cell: int) -> tuple[str, ...]:
     """Return the groups to put together, smallest first: none, or so many that it is enough.
 
-    `sizes` are persons. Those with fewer than `min_cell`, but not 0, are joined by the next
-    smallest until together they have `min_cell`, and are at least two.
+    `sizes` are the persons that each of some measures rests on in a group. Groups in which one of
+    them is below `min_cell`, but not 0, are joined by the next smallest until each measure has
+    `min_cell` persons together, in two groups at least: where only one group has persons, all
+    groups are put together, so that none is told by the others being empty.
     """
-    rising = sorted((size, name) for name, size in sizes.items() if size > 0)
-    small = [name for size, name in rising if size < min_cell]
-    if not small:
+    measures = range(len(next(iter(sizes.values()), ())))
+    rank = {name: min((n for n in own if n > 0), default=0) for name, own in sizes.items()}
+    rising = sorted((size, name) for name, size in rank.items() if size > 0)
+    taken = sum(size < min_cell for size, _ in rising)
+    if not taken:
         return ()
-    taken = len(small)
-    while taken < len(rising) and (taken < 2 or sum(size for size, _ in rising[:taken]) < min_cell):
+
+    def enough() -> bool:
+        own = [sizes[name] for _, name in rising[:taken]]
+        return all(
+            sum(n[at] for n in own) >= min_cell and sum(n[at] > 0 for n in own) > 1
+            for at in measures
+            if any(n[at] for n in own)
+        )
+
+    while not enough():
+        if taken == len(rising):
+            return tuple(sorted(sizes))
         taken += 1
     return tuple(name for _, name in rising[:taken])
 
@@ -67,10 +84,10 @@ def with_pooled_groups(evidence: Evidence, min_cell: int) -> Evidence:
     return replace(evidence, info=info, tables=tables)
 
 
-def _persons(labels: Array, scores: Table) -> dict[str, int]:
+def _persons(labels: Array, scores: Table) -> dict[str, tuple[int]]:
     """Return how many persons each group has, a person in two groups counting in both."""
     units = scores.get("unit", np.arange(scores.rows))
     return {
-        str(name): int(np.unique(units[labels == name]).size)
+        str(name): (int(np.unique(units[labels == name]).size),)
         for name in np.unique(labels.astype(str))
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from verticals.errors import AuditError, VerticalsError
@@ -46,8 +46,11 @@ def run_checks(
     info: EvidenceInfo,
     *,
     carried: Checks | None = None,
+    min_cell: int = 1,
 ) -> Checks:
     """Run every check; one that is missing a table, fails to load or raises becomes a problem.
+
+    A row of a group on fewer than `min_cell` says so and holds no number, its own count neither.
 
     Rows that the producer recorded under other names are kept; those of a check that was run
     again are replaced by what it gives now. `carried` is what an earlier audit found with checks
@@ -76,7 +79,7 @@ def run_checks(
     again = {row.check for row in rows}
     rows += [row for row in recorded if row.check not in again]
     return Checks(
-        rows=tuple(sorted(rows, key=lambda row: row.check)),
+        rows=tuple(sorted((_shown(row, min_cell) for row in rows), key=lambda row: row.check)),
         outcomes=tuple(sorted(outcomes, key=lambda outcome: outcome.name)),
         rules=tuple(sorted(rules, key=lambda rule: rule.origin)),
     )
@@ -162,6 +165,14 @@ def _row(item: Measurement) -> CheckRow:
         upper=_tidy(item.upper),
         origin=RECOMPUTED,
     )
+
+
+def _shown(row: CheckRow, min_cell: int) -> CheckRow:
+    """Return a row without its numbers where it speaks of a group of too few."""
+    if not row.group or not 0 < row.n < min_cell:
+        return row
+    told = f"withheld: on fewer than {min_cell}"
+    return replace(row, n=0, estimate=None, lower=None, upper=None, method=told)
 
 
 def _tidy(value: Any) -> float | None:

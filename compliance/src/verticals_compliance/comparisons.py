@@ -29,6 +29,7 @@ from verticals_compliance.predictions import NO_DECISION, Predictions
 
 NOT_RECORDED = "not recorded"
 NO_SUCH_DECISION = "none: the score itself"
+_CONFUSION = ("tpr", "fpr", "ppv", "accuracy")
 RATE_METRICS = ("selection_rate", "tpr", "fpr", "ppv", "accuracy")
 
 
@@ -82,13 +83,22 @@ def comparisons(
     """
     names = group_names(attribute, labels)
     members = {name: labels == ("" if name == NOT_RECORDED else name) for name in names}
+    found = {
+        metric: {name: measure(name, predictions.take(rows)) for name, rows in members.items()}
+        for metric, measure in _measures(predictions)
+    }
     for metric, measure in _measures(predictions):
-        groups = [measure(name, predictions.take(rows)) for name, rows in members.items()]
-        together = pool({group.group: group.events for group in groups}, min_cell)
+        groups = found[metric]
+        alike = [other for other in found if other in _CONFUSION] if metric in _CONFUSION else []
+        together = pool(
+            {name: [found[other][name].events for other in alike or [metric]] for name in names},
+            min_cell,
+        )
         if together:
+            together = tuple({*together, *({POOLED} & {*members})})
             rows = np.any([members[name] for name in together], axis=0)
-            groups = [group for group in groups if group.group not in (*together, POOLED)]
-            groups.append(measure(POOLED, predictions.take(rows)))
+            groups = {name: group for name, group in groups.items() if name not in together}
+            groups[POOLED] = measure(POOLED, predictions.take(rows))
         decided = metric in RATE_METRICS
         yield Comparison(
             output=predictions.output,
@@ -96,7 +106,7 @@ def comparisons(
             metric=metric,
             favourable=predictions.favourable_words,
             decision=predictions.decision_words if decided else NO_SUCH_DECISION,
-            groups=cast("tuple[GroupRate, ...] | tuple[GroupMean, ...]", tuple(groups)),
+            groups=cast("tuple[GroupRate, ...] | tuple[GroupMean, ...]", tuple(groups.values())),
         )
 
 

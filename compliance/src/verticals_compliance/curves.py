@@ -22,6 +22,7 @@ from verticals_compliance.predictions import Predictions
 CALIBRATION_BINS = 10
 HISTOGRAM_BINS = 20
 ROC_POINTS = 101
+_MOST_CLASSES = 16  # that are crossed with one another: beyond it nobody reads the table
 
 
 def curves(
@@ -70,6 +71,8 @@ def confusions(found: Sequence[Predictions], *, min_cell: int = 1) -> list[dict[
         if said is None:
             continue
         codes = np.arange(len(item.target.values))
+        if codes.size > _MOST_CLASSES:
+            continue
         counts = np.array(
             [
                 [item.take((item.outcome == row) & (said == column)).persons for column in codes]
@@ -80,7 +83,10 @@ def confusions(found: Sequence[Predictions], *, min_cell: int = 1) -> list[dict[
         whole = np.pad(counts, ((0, 1), (0, 1)))
         whole[-1], whole[:, -1] = whole.sum(axis=0), whole.sum(axis=1)
         whole[-1, -1] = counts.sum()
-        hidden = withheld(counts, min_cell=min_cell)
+        # Shares of exact and adjacent agreement are published beside the table.
+        apart = np.abs(codes[:, None] - codes[None, :])
+        agreement = [apart == 0, apart <= 1] if item.target.kind == "ordinal" else [apart == 0]
+        hidden = withheld(counts, min_cell=min_cell, sums=agreement)
         rows.append(
             {
                 "output": item.output,

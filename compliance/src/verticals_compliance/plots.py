@@ -39,7 +39,8 @@ def _figures(table: Table) -> dict[str, Any]:
         persons = np.asarray(table["persons"], dtype=np.float64)
     except (TypeError, ValueError):
         return {"figures": [], "left_out": 0}
-    if table.rows > MOST_POINTS or any(values.ndim > 1 for values in number.values()):
+    plain = all(values.ndim == 1 for values in (*number.values(), persons))
+    if table.rows > MOST_POINTS or not plain or not np.isfinite(persons).all():
         return {"figures": [], "left_out": 0}
     names = list(dict.fromkeys(text["figure"]))
     shown = [_figure(name, text, number, persons) for name in names[:MOST_FIGURES]]

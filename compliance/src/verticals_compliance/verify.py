@@ -18,7 +18,6 @@ from verticals.errors import AuditError
 from verticals.evidence import RECOMPUTED, Evidence, open_evidence
 from verticals.plugin import AuditCheckInfo
 from verticals_compliance.audit import read_audit, run_audit
-from verticals_compliance.cells import with_pooled_groups
 from verticals_compliance.checks import Checks, carried_from, run_checks
 from verticals_compliance.decisions import human_decisions
 from verticals_compliance.details import describe, outcomes_of, policy_in_force, read_details
@@ -81,8 +80,7 @@ def verify_audit(
     outcomes = outcomes_of(details)
     infos = [info for info in checks if any(info.name == item.name for item in outcomes)]
     installed = {info.name for info in infos}
-    shown = with_pooled_groups(facts, policy.min_cell)
-    again = _not_again(record, infos, shown)
+    again = _not_again(record, infos, facts)
     carried = carried_from(again, outcomes, policy.rules, installed)
     own = tuple(rule for rule in policy.rules if rule.origin == "policy")
     done = run_audit(

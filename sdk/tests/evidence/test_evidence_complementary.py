@@ -101,6 +101,21 @@ def test_two_small_cells_that_add_up_to_little_are_not_left_to_themselves():
     assert hidden[0].sum() > 2
 
 
+def test_a_sum_that_is_published_elsewhere_is_reckoned_with():
+    counts = np.array([[40, 3, 30], [30, 20, 25], [28, 22, 41]])
+    exact = np.eye(3, dtype=bool)
+    assert withheld(counts, sums=[exact]).sum() > withheld(counts).sum()
+
+
+def test_large_tables_are_withheld_by_whole_rows():
+    counts = np.full((90, 4), 40)
+    counts[7, 2] = 3
+    hidden = withheld(counts)
+    assert hidden[7].all()
+    assert hidden.all(axis=1).sum() == 2
+    assert hidden[-1].sum() == 0
+
+
 @pytest.mark.parametrize("counts", [np.array([1, 2]), np.array([[0.5]]), np.array([[-1]])])
 def test_what_is_no_table_of_counts_is_refused(counts):
     with pytest.raises(CallError, match="expected whole numbers from 0"):

@@ -84,7 +84,16 @@ resource_option = click.option(
 
 def parse_resources(pairs: Sequence[str]) -> dict[str, str]:
     """Turn NAME=DIR pairs into resources."""
-    return {name: str(value) for name, value in parse_options(pairs).items()}
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, sign, folder = pair.partition("=")
+        if not sign or not name or not folder or name in found:
+            raise CallError(
+                f"--resource {pair!r} is not of the form NAME=DIR, or its name is given twice",
+                hint="verticals describe SOLUTION",
+            )
+        found[name] = folder
+    return found
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:

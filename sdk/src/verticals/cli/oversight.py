@@ -313,7 +313,9 @@ def _line(record: Record) -> str:
         "appeal": f"of machine decision {entry['machine']}",
         "resolution": f"{entry.get('outcome')}, decision {entry.get('human')}",
     }[record.kind]
-    return f"{record.at}  {record.kind:10}  {said}  by {entry['by']}: {entry['reason']}"
+    # Further lines are set apart, so that none passes for a line of the history.
+    reason = "\n    | ".join(str(entry["reason"]).splitlines())
+    return f"{record.at}  {record.kind:10}  {said}  by {entry['by']}: {reason}"
 
 
 def _counted(item: TargetSummary) -> list[str]:

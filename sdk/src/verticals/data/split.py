@@ -212,12 +212,16 @@ def _as_known(part: Array, table: Table, contract: DataContract, wanted: Array) 
 
 
 def _unit_names(table: Table, contract: DataContract) -> list[str]:
-    """Name the unit of each row: its group, else its id, else its place."""
+    """Name the unit of each row: its group, else its id, else its place in the data as they came.
+
+    The place among the rows that are left would move with each row that is taken out before.
+    """
     if contract.group:
         return [f"group {name}" for name in _column(table, GROUP, contract.group).tolist()]
     if ID in table:
         return [f"id {name}" for name in table[ID].tolist()]
-    return [f"row {place}" for place in range(table.rows)]
+    places = table[ROW] - 1 if ROW in table else np.arange(table.rows)
+    return [f"row {place}" for place in places.tolist()]
 
 
 def _drawn(names: list[str], seed: int, wanted: Array) -> Array:

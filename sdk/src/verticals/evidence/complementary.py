@@ -10,18 +10,26 @@ totals.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from verticals.errors import CallError
 from verticals.table import Array
 
+_MOST_CELLS, _MOST_ROUNDS = 256, 40
 
-def withheld(counts: Array, *, min_cell: int = 10) -> Array:
+
+def withheld(counts: Array, *, min_cell: int = 10, sums: Sequence[Array] = ()) -> Array:
     """Return which cells and totals of a table of persons (rows, columns) must not be shown.
 
     The mask is (rows + 1, columns + 1): the last column holds the totals of rows, the last row
     those of columns. A cell is small from 1 to `min_cell` − 1; that a cell is empty is no secret
-    unless it must hide another.
+    unless it must hide another. `sums` are masks (rows, columns) of cells whose sum is published
+    elsewhere, as the diagonal's is by an accuracy.
+
+    Of a table of more than 256 cells, or where it would take long, whole rows are withheld instead:
+    those with a small cell, and the smallest others until enough persons are in each column.
 
     >>> withheld(np.array([[40, 3], [30, 20]]))[:2, :2]
     array([[ True,  True],
@@ -40,13 +48,37 @@ def withheld(counts: Array, *, min_cell: int = 10) -> Array:
     whole[-1, -1] = table.sum()
     small = (whole > 0) & (whole < min_cell)
     hidden = small.copy()
-    while hidden.any():
+    if table.size > _MOST_CELLS:
+        return _whole_rows(whole, small, min_cell)
+    masks = [np.pad(np.asarray(mask, dtype=bool), ((0, 1), (0, 1))) for mask in sums]
+    settled = np.zeros_like(hidden)  # to withhold more only widens a range
+    for _ in range(_MOST_ROUNDS):
+        if not hidden.any():
+            return hidden
         _fill_lines(whole, hidden)
-        open_to_guess = _narrow(whole, hidden, small, min_cell)
+        open_to_guess = _narrow(whole, hidden, small & ~settled, min_cell, masks, settled)
         if open_to_guess is None:
-            break
+            return hidden
         if not _hide_one_more(whole, hidden, open_to_guess):
             return np.ones_like(hidden)
+    return _whole_rows(whole, small, min_cell) if not masks else np.ones_like(hidden)
+
+
+def _whole_rows(whole: Array, small: Array, min_cell: int) -> Array:
+    """Withhold rows with a small number whole, and others until their columns hold enough."""
+    hidden = np.zeros_like(small)
+    if small[-1].any():  # the totals of columns themselves
+        return np.ones_like(small)
+    rows = np.asarray(small[:-1].any(axis=1), dtype=bool)
+    order = np.argsort(whole[:-1, -1], kind="stable")
+    while rows.any() and not rows.all():
+        held = whole[:-1][rows, :-1].sum(axis=0)
+        if rows.sum() > 1 and ((held == 0) | (held >= min_cell)).all():
+            break
+        rows[next(row for row in order if not rows[row])] = True
+    hidden[:-1][rows] = True
+    if rows.all() and len(rows):
+        hidden[-1] = True
     return hidden
 
 
@@ -68,14 +100,21 @@ def _cheapest(values: Array, mask: Array) -> int:
     return int(next(place for place in order if not mask[place]))
 
 
-def _narrow(whole: Array, hidden: Array, small: Array, min_cell: int) -> tuple[int, int] | None:
+def _narrow(
+    whole: Array,
+    hidden: Array,
+    small: Array,
+    min_cell: int,
+    masks: Sequence[Array],
+    settled: Array,
+) -> tuple[int, int] | None:
     """Return a small cell whose range is too narrow, given all that is shown; None if none is."""
     from scipy.optimize import linprog
 
     doubtful = [
         (row, column)
         for row, column in np.argwhere(hidden & small).tolist()
-        if _swing(whole, hidden, row, column) < min_cell
+        if _swing(whole, hidden, row, column, masks) < min_cell
     ]
     if not doubtful:
         return None
@@ -92,6 +131,9 @@ def _narrow(whole: Array, hidden: Array, small: Array, min_cell: int) -> tuple[i
                 row[number[key]] = sign[other]
             lines.append(row)
             sums.append(-float((sign * values[line])[~mask[line]].sum()))
+    for mask in masks:
+        lines.append(np.array([float(mask[tuple(place)]) for place in places]))
+        sums.append(float(whole[mask & hidden].sum()))
     for place in doubtful:
         goal = np.zeros(len(places))
         goal[number[place]] = 1.0
@@ -101,10 +143,11 @@ def _narrow(whole: Array, hidden: Array, small: Array, min_cell: int) -> tuple[i
             ends.append(np.inf if found.status == 3 else direction * float(found.fun or 0.0))
         if abs(ends[1] - ends[0]) < min_cell - 1e-6:
             return place
+        settled[place] = True
     return None
 
 
-def _swing(whole: Array, hidden: Array, row: int, column: int) -> int:
+def _swing(whole: Array, hidden: Array, row: int, column: int, masks: Sequence[Array]) -> int:
     """Return how far a cell can move with three others in a rectangle, all of them withheld.
 
     What moves in a rectangle leaves every total as it is: this is less than the whole range, and
@@ -116,6 +159,11 @@ def _swing(whole: Array, hidden: Array, row: int, column: int) -> int:
     rows = np.flatnonzero(mask[:, column] & (np.arange(len(counts)) != row))
     columns = np.flatnonzero(mask[row] & (np.arange(counts.shape[1]) != column))
     across = mask[np.ix_(rows, columns)]  # the corners opposite
+    for own in masks:
+        inside = own.astype(np.int64)
+        change = inside[row, column] + inside[np.ix_(rows, columns)]
+        change = change - inside[rows, column][:, None] - inside[row, columns][None, :]
+        across = across & (change == 0)  # what moves must leave the published sum as it is
     if not across.any():
         return 0
     rise = np.minimum(counts[rows, column][:, None], counts[row, columns][None, :])

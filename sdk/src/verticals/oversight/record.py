@@ -41,7 +41,8 @@ _KEYS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 # A terminal would obey control characters, and marks of direction change what is read.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff"
+    "\ud800-\udfff]"
 )
 _PERSON = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"[0-9a-f]{16}")
@@ -72,8 +73,13 @@ class Subject:
     ) -> Subject:
         """Hash an id; without `target` it is that of the decision, or the only one.
 
-        Raises `CallError` for an empty id or key, or a target that the contract does not have.
+        Raises `CallError` for an id that is empty or no text, an empty key, or a target that the
+        contract does not have.
         """
+        try:
+            str(person).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise CallError("the id is no Unicode text", hint="--id ID, in UTF-8") from error
         hashed = hash_ids(np.array([person], dtype=object), key)[0]
         if hashed is None:
             raise CallError("the id is empty, expected that of a person", hint="--id ID")
@@ -316,6 +322,8 @@ def _text_problem(text: object, most: int) -> str:
         return "is empty, expected some words"
     if len(text) > most:
         return f"has {len(text)} characters, expected at most {most}"
+    if most == MAX_NAME and ("\n" in text or "\t" in text):
+        return "holds a line break or a tab, expected one line"
     return "holds control characters, expected words" if _UNSEEN.search(text) else ""
 
 

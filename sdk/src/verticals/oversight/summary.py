@@ -81,6 +81,10 @@ def _summary(
     states = Counter(item.appeal for item in mine if item.appeal)
     # That no appeal waits says something of the house, and nothing of a person.
     appealed, appeals = _suppressed({name: states[name] for name in APPEALS}, least, {"open"})
+    # Whoever's decision was changed on appeal has a human decision: the rest decided without one.
+    changed = next((cell.persons for cell in appeals if cell.name == "changed"), None)
+    if decided is not None and changed and 0 < decided - changed < least:
+        decided, directions = None, tuple(Cell(name=cell.name, persons=None) for cell in directions)
     days = [item.days for item in mine if item.days is not None]
     # Given only where the counts already tell that enough are answered.
     known = any(cell.persons for cell in appeals if cell.name != "open")
