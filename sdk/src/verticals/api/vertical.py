@@ -27,6 +27,8 @@ from verticals.plugin import (
 )
 from verticals.table import Array, Table
 
+_FEWEST_TOLD = 10  # rows that are left out: of fewer nobody is told how many they are
+
 
 @dataclass(frozen=True, kw_only=True)
 class Vertical:
@@ -79,7 +81,8 @@ class Vertical:
             return np.ones(table.rows, dtype=bool), ()
         out, why = self.excluded(table, contract)
         count = int(out.sum())
-        note = f"{count} of {table.rows} rows are neither trained on nor scored: {why}"
+        told = str(count) if count >= _FEWEST_TOLD else f"fewer than {_FEWEST_TOLD}"
+        note = f"{told} of {table.rows} rows are neither trained on nor scored: {why}"
         return ~out, (note,) if count else ()
 
     def contract_with_derived(self, contract: DataContract) -> DataContract:
