@@ -233,6 +233,20 @@ def test_points_of_plots_rest_on_ten_persons_or_more():
     assert list(roc_points_of(*facts, np.where(scores["unit"] < 5, "f", ""))) == []
 
 
+def test_limits_of_calibration_rest_on_persons_not_rows():
+    random = np.random.default_rng(0)
+    label = random.integers(0, 2, 60).astype(float)
+
+    def width(rows):
+        unit = np.repeat(np.arange(60), rows)
+        facts = np.full(unit.size, 0.5), label[unit], unit
+        group = np.full(unit.size, "g", dtype=object)
+        (point,) = [p for p in calibration_points(*facts, group) if p[1] == "points"]
+        return point[5] - point[4]
+
+    assert width(15) == pytest.approx(width(1), rel=0.1)
+
+
 def test_equal_scores_share_a_bin():
     place = bins_of_persons(np.repeat([0.1, 0.2, 0.3], 50), np.arange(150), 10)
     assert [len(set(part)) for part in np.split(place, 3)] == [1, 1, 1]

@@ -177,7 +177,7 @@ def test_a_protected_input_of_a_later_week_is_audited_and_not_read():
     assert "aid" in {item.name for item in narrowed.audited}
 
 
-@pytest.mark.parametrize("week", [-1, 2.5, "four", True])
+@pytest.mark.parametrize("week", [-1, 2.5, "four", True, 521, 10**30])
 def test_a_week_that_is_none_is_refused(week):
     with pytest.raises(CallError, match="option week"):
         weeks.contract_for(contract(), {"week": week})
@@ -188,6 +188,8 @@ def test_a_week_that_is_none_is_refused(week):
     [
         ({"week": -2}, "numeric", "week is -2"),
         ({"week": "two"}, "numeric", "week is 'two'"),
+        ({"week": 521}, "numeric", "week is 521"),
+        ({"week": 1, "by": 9}, "numeric", "by is what training itself writes"),
         ({"left_week": True}, "numeric", "of an input"),
         ({"left_week": 3}, "numeric", "true or false"),
         ({"panel_week": True}, "boolean", "one numeric column"),
@@ -199,6 +201,15 @@ def test_weeks_that_mean_nothing_are_refused(settings, kind, words):
     odd = Field(name="odd", column="odd", kind=kind, bounds=bounds, settings=settings)
     with pytest.raises(ContractError, match=words):
         weeks.contract_for(contract(fields=(*contract().fields[:3], odd)), {})
+
+
+def test_a_week_where_no_field_declares_one_is_refused():
+    given = contract(fields=(contract().field("entry"), contract().field("sex")))
+    with pytest.raises(CallError, match="no field declares a week") as caught:
+        weeks.contract_for(given, {"week": 2})
+    assert "settings: {week: 4}" in caught.value.hint
+    only_left = contract(fields=(contract().field("entry"), contract().field("gone")))
+    assert weeks.prediction_week(weeks.contract_for(only_left, {"week": 2})[0]) == 2
 
 
 def test_no_input_left_is_refused():
@@ -252,3 +263,15 @@ def test_a_panel_with_a_value_of_the_future_is_refused(tmp_path):
     with pytest.raises(DataError, match="rows of weeks before 2") as caught:
         trained(tmp_path / "panel", raw=early, given=panel_contract())
     assert "s0" not in str(caught.value)
+
+
+def test_a_panel_with_a_time_puts_no_student_in_two_parts(tmp_path):
+    raw = panel(n=60)
+    start = np.datetime64("2024-01-01T00:00:00", "us")
+    dated = raw.with_columns({"when": start + raw["at"] * np.timedelta64(7, "D")})
+    given = dataclasses.replace(panel_contract(), time="when")
+    result = trained(tmp_path / "panel", raw=dated, given=given)
+    assert not any("more than one part" in note for note in result.notes)
+    counts = np.bincount(open_evidence(result.evidence).tables["scores"]["unit"])
+    # Whole students: six weeks of each, or the two before the third, in which some left.
+    assert set(counts.tolist()) == {2, 6}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -94,7 +95,9 @@ def test_ranking_is_measured_over_all_along_the_history_and_by_group():
     areas = [found["tracing.auc_by_group", name, ""].estimate for name in "fm"]
     assert gap.estimate == pytest.approx(abs(areas[0] - areas[1]))
     assert gap.lower == 0
-    assert gap.upper > gap.estimate
+    # Of group x, too few for an AUC, nobody knows by how much it widens the gap.
+    assert gap.upper == 1
+    assert "1 of 3 groups have fewer than 10 persons or one class only" in gap.method
 
 
 def test_a_group_of_fewer_than_ten_persons_is_not_measured():
@@ -107,6 +110,24 @@ def test_a_group_of_fewer_than_ten_persons_is_not_measured():
     few = by_name(ranking(tables(students=9), INFO))
     assert few["tracing.auc", "", ""].estimate is None
     assert few["tracing.auc_gap", "", ""].estimate is None
+
+
+def test_a_gap_of_groups_that_are_all_measured_has_an_upper_limit():
+    given = tables()
+    sex = np.where(given["scores"]["unit"] % 2 == 0, "f", "m").astype(object)
+    gap = by_name(ranking(tables(**{"attr:sex": sex}), INFO))["tracing.auc_gap", "", ""]
+    assert gap.estimate < gap.upper < 0.5
+
+
+def test_strata_have_names_of_their_own_that_no_rule_reads():
+    (sex,) = INFO.attributes
+    stratum = dataclasses.replace(INFO, attributes=(dataclasses.replace(sex, role="stratum"),))
+    ruled = {rule["check"] for check in CHECKS for rule in check.rules}
+    for check in (ranking, calibration):
+        of_groups = [m for m in check(tables(), stratum) if m.attribute]
+        assert of_groups
+        assert all(m.check.endswith("_of_strata") for m in of_groups)
+        assert not ruled & {m.check for m in of_groups}
 
 
 def test_a_gain_is_paired_by_student():

@@ -11,8 +11,9 @@ import pytest
 
 from verticals.api import open_scorer, train
 from verticals.contract import bind, dump_contract, parse_contract
-from verticals.contract.model import TIME
+from verticals.contract.model import TIME, Field
 from verticals.data import Shares, split
+from verticals.errors import ContractError
 from verticals.evidence import open_evidence
 from verticals.metrics import roc_auc
 from verticals.plugin import Setup
@@ -236,3 +237,49 @@ def test_mastery_is_told_by_student_and_skill(trained):
         assert right == some["right"][mine & needs].sum()
     share = found["right"] / (found["right"] + found["wrong"])
     assert np.corrcoef(share, found["mastery"])[0, 1] > 0.3
+
+
+class Counting:
+    """A scorer that reads a contract, derives, and predicts the share of right answers."""
+
+    def __init__(self, contract):
+        self.bundle = types.SimpleNamespace(contract=contract)
+        self.vertical = types.SimpleNamespace(derive=tracing_features(contract).batch)
+        self.seen = None
+
+    def raw(self, data):
+        return types.SimpleNamespace(table=data)
+
+    def columns(self, table):
+        self.seen = table
+        return {"score": np.nan_to_num(table["student_recent"], nan=0.5)}
+
+
+def test_mastery_counts_no_answer_before_it_is_marked():
+    contract = dataclasses.replace(demo()[0], label_time="marked")
+    log = simulate(students=10, answers=8, seed=3).log
+    for days, counted in ((0, True), (400, False)):
+        marked = log.with_columns({"marked": log["at"] + np.timedelta64(days, "D")})
+        found = current_mastery(Counting(contract), marked)
+        assert bool((found["right"] + found["wrong"]).sum()) is counted
+
+
+def test_mastery_of_a_model_with_more_inputs_takes_them_as_missing():
+    contract, _ = demo()
+    hints = Field(name="hints", column="hints", kind="numeric", bounds=(0, 5))
+    more = dataclasses.replace(contract, fields=(*contract.fields, hints))
+    log = simulate(students=10, answers=8, seed=3).log
+    scorer = Counting(more)
+    found = current_mastery(scorer, log.with_columns({"hints": np.ones(log.rows)}))
+    assert found.rows
+    assert np.isnan(scorer.seen["hints"]).all()
+
+
+def test_mastery_of_a_model_with_a_block_is_refused():
+    contract, _ = demo()
+    block = Field(name="clicks", columns=("c1", "c2"), kind="sequence", size=(2,))
+    more = dataclasses.replace(contract, fields=(*contract.fields, block))
+    log = simulate(students=10, answers=8, seed=3).log
+    log = log.with_columns({"c1": np.ones(log.rows), "c2": np.ones(log.rows)})
+    with pytest.raises(ContractError, match="input 'clicks' has no missing value"):
+        current_mastery(Counting(more), log)

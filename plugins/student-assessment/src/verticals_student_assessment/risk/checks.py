@@ -195,7 +195,9 @@ def _gap(errors: list[tuple[float, float, int]], groups: int) -> Interval:
     found = mean_disparity(*zip(*errors, strict=True))
     left_out = groups - len(errors)
     method = f"largest difference of mean score less rate, {found.method}"
-    if left_out:  # such a group can only widen the gap, so that no limit holds above
+    if (
+        left_out and found.estimate is not None
+    ):  # such a group can only widen the gap, so that no limit holds above
         method += f"; {left_out} of {groups} groups have fewer than ten persons of an outcome"
         return replace(found, upper=1.0, method=method)
     return replace(found, method=method)

@@ -15,12 +15,14 @@ import numpy as np
 from verticals.collect import unit_index
 from verticals.contract import DataContract
 from verticals.contract.model import Field
+from verticals.errors import VerticalsError
 from verticals.finish import score_name
 from verticals.intervals import Interval
 from verticals.intervals.base import t_value
 from verticals.intervals.means import standard_error
 from verticals.plugin import Columns, Model, Setup, TorchSolution
 from verticals.table import Array, Table
+from verticals_student_assessment.risk import weeks
 from verticals_student_assessment.risk.demo import demo
 from verticals_student_assessment.risk.measures import FEWEST, fewest_persons, none
 from verticals_student_assessment.risk.networks import network, trained_with
@@ -37,9 +39,15 @@ def demographics_table(
     """
     audited = parts["test"]
     targets = [t for t in contract.targets if t.kind == "binary" and t.name in audited]
-    added = protected_inputs(contract)
+    added, late = protected_inputs(contract, parts.get("train")), _known_later(contract)
     why = _why_not(model, parts, added)
-    again = {} if why else _again(model, parts, contract)
+    again: Columns = {}
+    if not why:
+        try:
+            again = _again(model, parts, contract, added)
+        except VerticalsError as error:  # the first model stands, whatever becomes of the second
+            why = f"the second training failed: {error.message}"
+    beside = f"; not added, as known later: {', '.join(late)}" if late else ""
     rows = []
     for target in targets:
         output = score_name(contract, target.name)
@@ -49,6 +57,7 @@ def demographics_table(
         if not why:
             first, second = (np.asarray(c[output], dtype=np.float64) for c in (scores, again))
             found = paired_gain(first[known], second[known], label[known], unit[known])
+        found = dataclasses.replace(found, method=found.method + beside)
         rows.append((output, found, int(np.unique(unit[known]).size)))
     return Table(
         {
@@ -91,20 +100,56 @@ def paired_gain(
     )
 
 
-def protected_inputs(contract: DataContract) -> tuple[Field, ...]:
-    """Return the protected fields that the model does not read, as it could read them."""
+def protected_inputs(contract: DataContract, train: Table | None = None) -> tuple[Field, ...]:
+    """Return the protected fields that the model does not read, as it could read them.
+
+    Without those that are known only after the week that is predicted from. A number that declares
+    bands alone gets bins from them, wide enough for the values in `train`.
+    """
+    late = _known_later(contract)
     found = []
     for item in contract.fields:
-        if item.role == "protected" and not item.also_feature:
-            bare = item.kind == "numeric" and not (item.bounds or item.bins)
-            bins = item.bands if bare else item.bins
-            found.append(dataclasses.replace(item, also_feature=True, bins=bins, monotone=""))
+        if item.role == "protected" and not item.also_feature and item.name not in late:
+            read = dataclasses.replace(item, also_feature=True, monotone="")
+            if item.kind == "numeric" and not (item.bounds or item.bins):
+                values = train[item.name] if train is not None and item.name in train else ()
+                read = dataclasses.replace(read, bins=_bins(item.bands, values), scale="linear")
+            found.append(read)
     return tuple(found)
+
+
+def _known_later(contract: DataContract) -> tuple[str, ...]:
+    """Return the names of protected fields that no model could read in time.
+
+    In a panel that is every field with a week above 0: some rows are of earlier weeks.
+    """
+    panel = weeks.panel_field(contract) is not None
+    by = 0 if panel else weeks.prediction_week(contract) or 0
+    return tuple(
+        item.name
+        for item in contract.fields
+        if item.role == "protected"
+        and not item.also_feature
+        and (int(item.settings.get(weeks.WEEK, 0)) > by or item.settings.get(weeks.LEFT_WEEK))
+    )
+
+
+def _bins(bands: tuple[float, ...], values: Array | tuple[()]) -> tuple[float, ...]:
+    """Return edges: the bands, and one more on each side, beyond which no value lies."""
+    if not bands:
+        return ()
+    first, last = float(bands[0]), float(bands[-1])
+    widths = np.diff(bands) if len(bands) > 1 else np.array([max(abs(first), 1.0)])
+    number = np.asarray(values, dtype=np.float64)
+    number = number[np.isfinite(number)]
+    low = min(first - float(widths[0]), float(number.min(initial=first)))
+    high = max(last + float(widths[-1]), float(number.max(initial=last)))
+    return (low, *map(float, bands), high)
 
 
 def _why_not(model: Model, parts: Mapping[str, Table], added: tuple[Field, ...]) -> str:
     if not added:
-        return "no protected field is left out"
+        return "no protected field is left out that is known in time"
     if "train" not in parts:
         return "it takes the training part, which only the producer has"
     if model.state().settings.get("privacy") is not None:
@@ -114,12 +159,14 @@ def _why_not(model: Model, parts: Mapping[str, Table], added: tuple[Field, ...])
     return ""
 
 
-def _again(model: Model, parts: Mapping[str, Table], contract: DataContract) -> Columns:
+def _again(
+    model: Model, parts: Mapping[str, Table], contract: DataContract, added: tuple[Field, ...]
+) -> Columns:
     """Return the scores of the audited part by the same network with the protected fields."""
     from verticals.torch_model import TorchAdapter
 
     how = trained_with(getattr(model, "network", None)) or {}
-    given = {item.name: item for item in protected_inputs(contract)}
+    given = {item.name: item for item in added}
     fields = tuple(given.get(item.name, item) for item in contract.fields)
     setup = Setup(
         contract=dataclasses.replace(contract, fields=fields),

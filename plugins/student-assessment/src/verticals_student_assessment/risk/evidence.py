@@ -17,7 +17,7 @@ from verticals.collect import unit_index
 from verticals.contract import group_of
 from verticals.contract.model import DataContract
 from verticals.finish import score_name
-from verticals.intervals import auc, wilson
+from verticals.intervals import auc, design_effect, wilson
 from verticals.plugin import Model
 from verticals.table import Array, Table
 from verticals_student_assessment.risk import weeks
@@ -116,7 +116,10 @@ def roc_points_of(score: Array, label: Array, unit: Array, group: Array) -> Iter
 
 
 def calibration_points(score: Array, label: Array, unit: Array, group: Array) -> Iterator[Point]:
-    """Yield the rate of the outcome in bins of each group's scores, with Wilson's limits."""
+    """Yield the rate of the outcome in bins of each group's scores.
+
+    Wilson's limits, widened by the design effect where persons have several rows.
+    """
     names = list(_groups(label, unit, group))
     if names:
         for end in (0.0, 1.0):
@@ -127,7 +130,8 @@ def calibration_points(score: Array, label: Array, unit: Array, group: Array) ->
         place = bins_of_persons(its, whose, _CALIBRATION_BINS, _PERSONS_A_BIN)
         for at in range(int(place.max()) + 1):
             rows = place == at
-            found = wilson(float(rate[rows].sum()), int(rows.sum()))
+            effect = design_effect(rate[rows], whose[rows])
+            found = wilson(float(rate[rows].sum()), int(rows.sum()), design_effect=effect)
             low, high = found.lower, found.upper
             yield (
                 name,

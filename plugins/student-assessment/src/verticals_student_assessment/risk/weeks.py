@@ -29,6 +29,7 @@ ALL_WEEKS = "all"
 WEEK, LEFT_WEEK, PANEL_WEEK = "week", "left_week", "panel_week"
 _BY = "by"  # of the fields above: the week that the option named, kept in the bundle's contract
 _ROWS_SHOWN = 3
+_LATEST = 520  # ten years: a later week is a slip
 
 
 def contract_for(
@@ -39,13 +40,19 @@ def contract_for(
     Inputs known only after that week get `role: ignore` (a protected one is audited still, and no
     longer an input), so that scoring does not ask for columns that do not exist yet.
 
-    Raises `CallError` for a week that is none, and `ContractError` where the declared weeks mean
-    nothing or no input is left.
+    Raises `CallError` for a week that is none or where no field declares one, and `ContractError`
+    where the declared weeks mean nothing or no input is left.
     """
     check_weeks(contract)
     week = _chosen_week(options.get(WEEK, ALL_WEEKS))
     if week is None:
         return contract, ()
+    if not any(_is_marked(item) for item in contract.fields):
+        raise CallError(
+            f"option week is {week}, and no field declares a week: it would change nothing",
+            hint="add settings: {week: 4} to each field that is known only by then, or leave the "
+            "option out",
+        )
     late = [item for item in contract.inputs if _known_from(item) > week]
     fields = tuple(_narrowed(item, week, late) for item in contract.fields)
     narrowed = dataclasses.replace(contract, fields=fields)
@@ -136,8 +143,10 @@ def _broken(contract: DataContract) -> Iterator[str]:
     for item in contract.fields:
         where = f"fields.{item.name}.settings"
         week = item.settings.get(WEEK, 0)
-        if isinstance(week, bool) or not isinstance(week, int) or week < 0:
-            yield f"{where}.week is {week!r}, expected a whole number, 0 or more"
+        if not _is_week(week):
+            yield f"{where}.week is {week!r}, expected a whole number from 0 to {_LATEST}"
+        if _BY in item.settings:
+            yield f"{where}.{_BY} is what training itself writes, expected no such setting"
         for key in (LEFT_WEEK, PANEL_WEEK):
             if not isinstance(item.settings.get(key, False), bool):
                 yield f"{where}.{key} is {item.settings[key]!r}, expected true or false"
@@ -164,17 +173,26 @@ def _known_from(item: Field) -> int:
 def _chosen_week(given: Any) -> int | None:
     if given in (ALL_WEEKS, None):
         return None
-    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+    if not _is_week(given):
         raise CallError(
-            f"option week is {given!r}, expected a whole number, 0 or more, or all",
+            f"option week is {given!r}, expected a whole number from 0 to {_LATEST}, or all",
             hint="--option week=4",
         )
-    return given
+    return int(given)
+
+
+def _is_week(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LATEST
+
+
+def _is_marked(item: Field) -> bool:
+    """Tell whether a field says anything of weeks."""
+    settings = item.settings
+    return bool(WEEK in settings or settings.get(LEFT_WEEK) or settings.get(PANEL_WEEK))
 
 
 def _narrowed(item: Field, week: int, late: list[Field]) -> Field:
-    marked = WEEK in item.settings or item.settings.get(LEFT_WEEK) or item.settings.get(PANEL_WEEK)
-    if not marked:
+    if not _is_marked(item):
         return item
     role = "ignore" if item in late and item.role != "protected" else item.role
     also = item.also_feature and item not in late

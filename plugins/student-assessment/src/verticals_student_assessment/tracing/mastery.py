@@ -8,8 +8,9 @@ import numpy as np
 
 from verticals.api import Scorer
 from verticals.contract import bind
-from verticals.contract.model import GROUP, MISSING, TIME
-from verticals.table import Table, concatenate
+from verticals.contract.model import GROUP, LABEL_TIME, MISSING, TIME
+from verticals.errors import ContractError
+from verticals.table import Array, Table, concatenate
 from verticals_student_assessment.tracing.roles import roles_of
 
 _SECOND = np.timedelta64(1, "s")
@@ -21,15 +22,19 @@ def current_mastery(scorer: Scorer, data: Any) -> Table:
     Columns: student, skill, right and wrong (so far), mastery (0 to 1): the probability of a right
     answer, a second after the student's latest, to an unknown item that needs this skill alone.
     Unknown means that no item's difficulty is taken into account, so it is no forecast for an easy
-    or a hard item. Only declared skills are told.
+    or a hard item. Only declared skills are told. Other inputs of the model are missing in that
+    question, as nobody knows them before it is put.
 
-    Raises `ContractError` or `DataError` for a log that does not fit the contract.
+    Raises `ContractError` or `DataError` for a log that does not fit the contract, and
+    `ContractError` where the model reads a block or a media field, of which none is missing.
     """
     contract = scorer.bundle.contract
     roles = roles_of(contract)
     bound = bind(contract, scorer.raw(data).table, targets=False, audited=False).table
-    needed = [roles.student, roles.interaction, TIME, roles.item, roles.skills_field]
-    table = bound.select([*needed, *(name for name in (roles.target,) if name in bound)])
+    own = [roles.student, roles.interaction, TIME, roles.item, roles.skills_field]
+    others = [item.name for item in contract.inputs if item.name not in own]
+    known = [name for name in (roles.target, LABEL_TIME) if name in bound]
+    table = bound.select([*own, *others, *known])
     latest: dict[str, np.datetime64] = {}
     tried: dict[tuple[str, int], None] = {}
     columns = (table[name].tolist() for name in (roles.student, roles.skills_field))
@@ -46,6 +51,8 @@ def current_mastery(scorer: Scorer, data: Any) -> Table:
         roles.item: np.full(len(asked), MISSING, dtype=table[roles.item].dtype),
         roles.skills_field: np.array([roles.skills[code] for _, code in asked], dtype=object),
         roles.target: np.full(len(asked), np.nan),
+        LABEL_TIME: np.full(len(asked), np.datetime64("NaT"), dtype="datetime64[us]"),
+        **{name: _missing(name, table[name], len(asked)) for name in others},
     }
     whole = concatenate([table, Table(questions).select(list(table))])
     whole = whole.with_columns({GROUP: whole[roles.student]})
@@ -59,3 +66,15 @@ def current_mastery(scorer: Scorer, data: Any) -> Table:
             "mastery": scorer.columns(derived)["score"],
         }
     )
+
+
+def _missing(name: str, column: Array, rows: int) -> Array:
+    """Return a column of missing values like another one."""
+    values = {"f": np.nan, "i": MISSING, "O": None}
+    if column.ndim != 1 or column.dtype.kind not in values:
+        raise ContractError(
+            f"input {name!r} has no missing value, expected one column of numbers or categories "
+            "beside item and skills: the next question has none of it yet",
+            hint="mastery is told of models that read single columns only; train one without it",
+        )
+    return np.full(rows, values[column.dtype.kind], dtype=column.dtype)

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verticals.evidence import EvidenceInfo, Measurement, audited_groups, measurement
+from verticals.evidence import (
+    AttributeInfo,
+    EvidenceInfo,
+    Measurement,
+    audited_groups,
+    measurement,
+)
 from verticals.intervals import Interval
 from verticals.intervals.base import unmeasurable
 from verticals.table import Array, Table
@@ -32,7 +38,7 @@ class Scored:
     position: Array  # earlier answers of the student
     attempt: Array  # earlier answers on the question's skills
     baselines: Mapping[str, Array]
-    groups: tuple[tuple[str, str, Array], ...]  # attribute, group, (answers,) mask
+    groups: tuple[tuple[AttributeInfo, str, Array], ...]  # group, (answers,) mask
 
     @property
     def all(self) -> Array:
@@ -66,7 +72,7 @@ def scored_answers(tables: Mapping[str, Table], info: EvidenceInfo) -> Scored | 
         attempt=kept["attempt"],
         baselines={name: kept[name] for name in ("item_mean", "best_lr")},
         groups=tuple(
-            (attribute.name, name, kept[f"group {place}"])
+            (attribute, name, kept[f"group {place}"])
             for place, (attribute, name, _) in enumerate(members)
         ),
     )
@@ -86,9 +92,15 @@ def measured(
 
 
 def by_group(scored: Scored, check: str, measure: Measure) -> Iterator[Measurement]:
-    """Measure each protected group."""
+    """Measure each group: strata under a name of their own, which no rule of fairness reads."""
     for attribute, name, mask in scored.groups:
-        yield measured(scored, check, measure(mask), group=(attribute, name))
+        found = measure(mask)
+        yield measured(scored, check_of(check, attribute), found, group=(attribute.name, name))
+
+
+def check_of(check: str, attribute: AttributeInfo) -> str:
+    """Return the name of a check by groups of an attribute: `…_of_strata` where it is a stratum."""
+    return check if attribute.role == "protected" else f"{check}_of_strata"
 
 
 def held_to_minimum(found: Interval, unit: Array) -> Interval:
@@ -98,9 +110,7 @@ def held_to_minimum(found: Interval, unit: Array) -> Interval:
     return found
 
 
-def attributes(scored: Scored) -> dict[str, list[tuple[str, Array]]]:
-    """Return the groups of each attribute, with the masks of their answers."""
-    found: dict[str, list[tuple[str, Array]]] = {}
-    for attribute, name, mask in scored.groups:
-        found.setdefault(attribute, []).append((name, mask))
-    return found
+def attributes(scored: Scored) -> Iterator[tuple[AttributeInfo, list[Array]]]:
+    """Yield each attribute with the masks of the answers of its groups."""
+    for attribute in dict.fromkeys(attribute for attribute, *_ in scored.groups):
+        yield attribute, [mask for at, _, mask in scored.groups if at is attribute]

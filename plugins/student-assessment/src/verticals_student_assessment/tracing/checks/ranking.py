@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -117,9 +118,9 @@ def _accuracy(scored: Scored) -> answers.Measure:
 
 def _gaps(scored: Scored) -> Iterator[Measurement]:
     """Measure the largest difference of AUC between groups of each attribute."""
-    for attribute, groups in answers.attributes(scored).items():
+    for attribute, groups in answers.attributes(scored):
         found = []
-        for _, mask in groups:
+        for mask in groups:
             right, unit = scored.label[mask] == 1, scored.unit[mask]
             persons = np.unique(unit).size
             if persons >= FEWEST and right.any() and not right.all():
@@ -131,4 +132,10 @@ def _gaps(scored: Scored) -> Iterator[Measurement]:
             gap = mean_disparity(*(list(column) for column in zip(*found, strict=True)))
         if gap.estimate is not None and not math.isfinite(gap.estimate):
             gap = unmeasurable(gap.method, n=gap.n)
-        yield answers.measured(scored, "auc_gap", gap, group=(attribute, ""))
+        without = len(groups) - len(found)
+        if gap.estimate is not None and without:
+            # Such a group can only widen the gap, so that no limit below 1 holds above.
+            method = f"{gap.method}; {without} of {len(groups)} groups have fewer than {FEWEST} "
+            gap = replace(gap, upper=1.0, method=f"{method}persons or one class only")
+        check = answers.check_of("auc_gap", attribute)
+        yield answers.measured(scored, check, gap, group=(attribute.name, ""))
