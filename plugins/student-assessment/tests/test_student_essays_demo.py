@@ -10,6 +10,7 @@ import verticals
 from verticals.api import train
 from verticals.contract import resolve
 from verticals.data import Shares
+from verticals.errors import CallError
 from verticals.evidence import open_evidence
 from verticals.testing.conformance import run_checks
 from verticals_student_assessment.essays.compose import TRAITS, compose
@@ -98,6 +99,14 @@ def test_scores_need_the_essay_only(bundle):
     for name in TRAITS:
         assert (found[f"{name}_lower"] <= found[f"{name}_points"]).all()
         assert (found[f"{name}_points"] <= found[f"{name}_upper"]).all()
+
+
+def test_odd_draws_leave_no_file(tmp_path):
+    data, out = tmp_path / "essays.csv", tmp_path / "out.jsonl"
+    asked = [str(tmp_path), "--data", str(data), "--out", str(out), "--draws", "3"]
+    with pytest.raises(CallError, match="draws is 3"):
+        CliRunner().invoke(sentences, asked, catch_exceptions=False)
+    assert not out.exists()
 
 
 def test_sentences_command(bundle, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -264,6 +265,11 @@ class TestLanguage:
             ),
             ("学校应该给我们更多的时间来做运动因为运动很重要", True),
             ("short one", False),
+            (
+                "El la nota no es de un niño que a veces se va con su madre y como en casa " * 2,
+                True,
+            ),
+            ("O menino foi para casa com a mãe e não quis comer, mas depois do jogo " * 2, True),
         ],
     )
     def test_by_words_and_script(self, folder, text, unknown):
@@ -271,10 +277,25 @@ class TestLanguage:
         seen = is_unknown(
             words=int(found["words"]),
             common=found["common"],
+            rival=found["rival"],
             foreign=found["foreign"],
             unknown=0.0,
         )
         assert seen is unknown
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "O menino foi para casa com a mãe e não quis comer mais de um prato que ela fez ",
+            "Le garçon est dans la maison et il ne veut pas que les autres se moquent de lui ",
+        ],
+    )
+    def test_a_sister_of_the_declared_language_is_not_it(self, folder, text):
+        field = dataclasses.replace(ESSAY, settings={**ESSAY.settings, "language": "es"})
+        found = facts_of(TextEncoder(folder).encode(field, texts(text * 2))[0])
+        told = {name: found[name] for name in ("common", "rival", "foreign")}
+        assert found["common"] > 0.15
+        assert is_unknown(words=int(found["words"]), unknown=0.0, **told)
 
     def test_another_declared_language(self, folder):
         field = dataclasses.replace(ESSAY, settings={**ESSAY.settings, "language": "de"})
@@ -300,6 +321,18 @@ class TestMeasures:
         )
         assert low[place] == -1.0
         assert high[place] == 1.0
+
+    def test_a_hundred_thousand_marks_are_split_at_once(self):
+        began = time.perf_counter()
+        assert sentences_of("!" * 100_000 + "a") == ["!" * 100_000 + "a"]
+        assert time.perf_counter() - began < 1.0
+
+    def test_marks_that_end_a_sentence(self):
+        text = 'He asked: "Why?!" Nobody knew... (None.) It is 3.5 m. e.g.this! ?.) End'
+        assert sentences_of(text) == [
+            *('He asked: "Why?!" ', "Nobody knew... ", "(None.) ", "It is 3.5 m. "),
+            *("e.g.this! ", "?.) ", "End"),
+        ]
 
     def test_sentences_join_to_the_text(self):
         text = 'One is. "Two!" Three?\n\nFour without end'
@@ -330,6 +363,47 @@ class TestBody:
         (made / "config.json").write_text('{"model_type": "no-such"}', encoding="utf-8")
         with pytest.raises(CallError, match="'no-such'"):
             load_body(made)
+
+    @pytest.mark.parametrize("text", ["{bad", "[]", '{"model_type": 3}'])
+    def test_a_configuration_that_is_none_is_named(self, tmp_path, text):
+        made = save_encoder(tmp_path / "e")
+        (made / "config.json").write_text(text, encoding="utf-8")
+        with pytest.raises(CallError, match=r"config\.json"):
+            load_body(made)
+
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [({"hidden_act": "no-such"}, "config"), ({"intermediate_size": 24}, "model.safetensors")],
+    )
+    def test_a_configuration_of_another_encoder_is_named(self, tmp_path, change, named):
+        made = save_encoder(tmp_path / "e")
+        config = json.loads((made / "config.json").read_text(encoding="utf-8"))
+        (made / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
+        with pytest.raises(CallError, match=named):
+            load_body(made)
+
+    def test_broken_weights_and_tokenizer_are_named(self, tmp_path):
+        made = save_encoder(tmp_path / "e")
+        (made / "model.safetensors").write_bytes(b"no weights")
+        with pytest.raises(CallError, match=r"model\.safetensors"):
+            load_body(made)
+        (made / "tokenizer.json").write_text("{}", encoding="utf-8")
+        with pytest.raises(CallError, match=r"tokenizer\.json"):
+            TextEncoder(made)
+
+    def test_no_setting_names_code_to_fetch(self, folder, tmp_path):
+        made = save_encoder(tmp_path / "e")
+        config = json.loads((made / "config.json").read_text(encoding="utf-8"))
+        config |= {
+            "attn_implementation": "somebody/kernel",
+            "_attn_implementation": "somebody/kernel",
+            "auto_map": {"AutoModel": "somebody/code--model.Model"},
+            "trust_remote_code": True,
+        }
+        (made / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        body, plain = load_body(made), load_body(folder)
+        assert body.config._attn_implementation == plain.config._attn_implementation == "sdpa"
+        assert not hasattr(body.config, "auto_map")
 
     def test_shipped_encoder_is_found_without_importing_its_package(self):
         assert (encoder_folder({}) / "model.safetensors").is_file()
@@ -388,7 +462,14 @@ class TestModel:
         assert finishing.LANGUAGE in told[2]
         assert finishing.TOO_LONG in told[3]
         assert (found["review"] == 1.0).all()
-        assert all(np.isfinite(found[name]).all() for name in found if name != "review_reason")
+        numbers = [name for name in found if name != "review_reason"]
+        assert all(np.isfinite(found[name][1:]).all() for name in numbers)
+        lacking = {name for name in numbers if np.isnan(found[name][0])}
+        assert lacking == {
+            f"{trait}_{what}"
+            for trait in ("style", "order")
+            for what in ("points", "score", "lower", "upper")
+        }
 
     def test_clipped_and_empty_are_counted(self, trained):
         table = Table({"essay": texts("the cat " * 200, None, "a dog runs.")})
@@ -404,6 +485,15 @@ class TestModel:
         topical = found[finishing.TOPICAL]
         assert topical[0] == pytest.approx(1.0, abs=1e-5)
         assert topical[1] < topical[0]
+
+    @pytest.mark.parametrize("prompts", ["one text", [""], ["a", 3], {"a": "b"}])
+    def test_prompts_that_are_no_texts_are_refused_before_training(self, prompts):
+        made = contract()
+        settings = {**made.fields[0].settings, "prompts": prompts}
+        essay = dataclasses.replace(made.fields[0], settings=settings)
+        odd = dataclasses.replace(made, fields=(essay, *made.fields[1:]))
+        with pytest.raises(ContractError, match="prompts"):
+            SOLUTION.fit({}, Setup(contract=odd))
 
     def test_numeric_target_is_refused(self, folder):
         made = contract()

@@ -72,6 +72,25 @@ def test_sampled_values_are_near_the_exact_ones(monkeypatch):
     assert sampled.values == pytest.approx(exact.values, abs=0.06)
 
 
+def test_neighbours_are_taken_together_beyond_64_sentences():
+    text = "Good. " * 1001
+    found = sentence_values(Toy(), text, draws=2)
+    assert "".join(found.sentences) == text
+    assert len(found.sentences) == 64
+    assert {len(sentences_of(item)) for item in found.sentences} == {15, 16}
+    assert found.base + found.values.sum(axis=0) == pytest.approx(found.score)
+
+
+def test_long_essays_are_not_audited():
+    texts = essays(12)
+    texts[3] = texts[3] * 20
+    assert 3 in one_each(texts, np.arange(12), 12)
+    assert 3 not in one_each(texts, np.arange(12), 12, longest=200)
+    found = probes_table(Toy(), texts, np.arange(12), longest=200)
+    assert set(found["persons"]) == {11}
+    assert set(deletion_table(Toy(), texts, np.arange(12), longest=200)["persons"]) == {11}
+
+
 def test_odd_draws_are_refused():
     with pytest.raises(CallError, match="draws is 3"):
         sentence_values(Toy(), ESSAY, draws=3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import verticals
-from verticals.contract import bind, parse_contract, resolve
+from verticals.contract import bind, group_of, parse_contract, resolve
 from verticals.contract.model import MISSING
 from verticals.errors import BundleError, CallError, ContractError, DataError, PrivacyError
 from verticals.plugin import Setup
@@ -15,6 +15,7 @@ from verticals_student_assessment.items import evidence as measured
 from verticals_student_assessment.items.demo import PLANTED, demo, simulate
 from verticals_student_assessment.items.info import SOLUTION as INFO
 from verticals_student_assessment.items.irt import score_persons
+from verticals_student_assessment.items.small_counts import told_groups, told_persons
 from verticals_student_assessment.items.solution import SOLUTION, fit_notes
 
 
@@ -102,6 +103,26 @@ def test_outputs_follow_the_contract(model, shipped, parts):
         "  q: {columns: 'Q*', role: item, kind: ordinal, levels: [0, 1]}\n"
     )
     assert [item.name for item in SOLUTION.outputs(without)] == names[:3]
+
+
+def test_nobody_is_placed_by_the_prior_alone(model, parts):
+    few = parts["test"].take(slice(0, 60))
+    blank = {name: np.array(few[name]) for name in ("questions", "tasks")}
+    for codes in blank.values():
+        codes[:20] = MISSING
+    few = few.with_columns(blank)
+    scored = model.predict(few)
+    assert (scored["answered"][:20] == 0).all()
+    assert np.isfinite(scored["ability"]).all()
+    assert np.isnan(scored["level"][:20]).all()
+    assert np.isfinite(scored["level"][20:]).all()
+    assert (scored["uncertain"][:20] == 1).all()
+    tables = SOLUTION.evidence(model, {"test": few})
+    whole = tables["items.reliability"]["attribute"] == ""
+    empirical = whole & (tables["items.reliability"]["coefficient"] == "empirical")
+    assert tables["items.reliability"]["persons"][empirical].tolist() == [40]
+    cuts = tables["items.classification"]
+    assert set(cuts["persons"][cuts["attribute"] == ""]) == {40}
 
 
 def test_comes_back_from_its_state_and_holds_no_rows(model, shipped, parts):
@@ -279,7 +300,43 @@ def test_plots_keep_to_their_form(tables):
         assert (table["persons"][lines] == 0).all()
         assert np.isfinite(table["y"][lines]).all()
     points = tables["items.plot_curves"]["style"] == "points"
-    assert (tables["items.plot_curves"]["persons"][points] >= 1).all()
+    assert (tables["items.plot_curves"]["persons"][points] >= 10).all()
+
+
+def test_few_who_did_not_answer_do_not_follow_from_the_total():
+    assert told_persons(np.array([100, 99, 91, 90, 0]), 100).tolist() == pytest.approx(
+        [100, np.nan, np.nan, 90, 0], nan_ok=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rest", "told"),
+    [
+        ([50, 40], 0, [True, True]),
+        ([50, 0, 40], 0, [True, False, True]),
+        ([50, 9], 0, [False, False]),
+        ([50, 9, 40], 0, [True, False, False]),
+        ([50, 9, 40, 8], 0, [True, False, True, False]),
+        ([50, 4, 40, 3], 0, [True, False, False, False]),
+        ([50, 40], 3, [True, False]),
+        ([50, 40], 30, [True, True]),
+        ([50, 40, 5], 30, [True, True, False]),
+    ],
+)
+def test_a_small_group_does_not_follow_from_the_others(sizes, rest, told):
+    assert told_groups(sizes, rest) == told
+
+
+def test_evidence_leaves_out_the_next_smallest_group(model, parts):
+    test = parts["test"]
+    language = np.array(test["language"])
+    place = model.contract.audited[[f.name for f in model.contract.audited].index("language")]
+    same = np.flatnonzero(group_of(place, language) == "same")
+    other = np.flatnonzero(group_of(place, language) == "other")
+    few = test.take(np.concatenate([same, other[:5]]))
+    found = SOLUTION.evidence(model, {"test": few})["items.reliability"]
+    assert "language" not in set(found["attribute"])
+    assert "sex" in set(found["attribute"])
 
 
 def test_new_data_alone_give_evidence_too(model, parts):

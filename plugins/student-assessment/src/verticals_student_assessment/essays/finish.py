@@ -58,7 +58,8 @@ class EssayFinish:
     """Turn the chances of each level into points, intervals, and a word for who must read it.
 
     Of each trait: `<trait>` (expected step of the scale, 0 the lowest), `<trait>_points`,
-    `<trait>_score` (the nearest declared level), `<trait>_lower` and `<trait>_upper`, in points.
+    `<trait>_score` (the nearest declared level), `<trait>_lower` and `<trait>_upper`, in points,
+    NaN for an empty essay.
     Of the essay: `review` (1: a person must read it) and `review_reason`.
     """
 
@@ -107,7 +108,8 @@ class EssayFinish:
     def apply(self, scores: Columns, settings: Mapping[str, Any]) -> Columns:
         """Return all outputs of each row; a row's depend on that row and the settings alone."""
         found: dict[str, Array] = {}
-        wide = np.zeros(len(scores[WORDS]), dtype=bool)
+        empty = np.asarray(scores[WORDS]) == 0
+        wide = np.zeros(len(empty), dtype=bool)
         for target in self.contract.targets:
             fitted = settings["traits"][target.name]
             points = level_points(target)
@@ -117,9 +119,14 @@ class EssayFinish:
             low, high = (np.clip(step + side * reach, 0, top) for side in (-1.0, 1.0))
             lower, upper = in_points(low, points), in_points(high, points)
             found[target.name] = step
-            found[f"{target.name}_points"] = in_points(step, points)
-            found[f"{target.name}_score"] = points[np.rint(step).astype(np.int64)]
-            found[f"{target.name}_lower"], found[f"{target.name}_upper"] = lower, upper
+            told = {
+                "points": in_points(step, points),
+                "score": points[np.rint(step).astype(np.int64)],
+                "lower": lower,
+                "upper": upper,
+            }
+            for what, values in told.items():  # nothing was written that could be worth points
+                found[f"{target.name}_{what}"] = np.where(empty, np.nan, values)
             wide |= upper - lower > self.chosen.widest
         reasons = self._reasons(scores, wide, settings["off_topic_below"])
         found["review"] = (reasons != "").astype(np.float64)

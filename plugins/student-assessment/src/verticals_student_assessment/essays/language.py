@@ -40,6 +40,22 @@ COMMON: Mapping[str, frozenset[str]] = {
         """,
     }.items()
 }
+#: Languages that an essay cannot be declared to be in, but may be mistaken for.
+_RIVALS: Mapping[str, frozenset[str]] = {
+    language: frozenset(words.split())
+    for language, words in {
+        "pt": """
+            o a os as do da dos das de um uma uns e é em no na nos nas que por para com não se ao
+            aos à seu sua como mais mas ou este esta são foi ser há eu ele ela eles nós me muito
+            também quando isso pelo pela porque está tem ter
+        """,
+        "it": """
+            il lo la i gli le di del della dei delle un uno una e è in nel nella che a al alla per
+            con non si su sono da dal dalla come più ma o questo questa ha hanno essere anche io
+            noi lui lei mi ci ne se quando perché molto tutti
+        """,
+    }.items()
+}
 LEAST_COMMON = 0.15  # share of words that are common ones; prose has a third or more
 MOST_FOREIGN = 0.2  # share of letters outside the Latin script
 MOST_UNKNOWN = 0.05  # share of tokens that the tokenizer does not know
@@ -68,17 +84,25 @@ def common_share(words: list[str], language: str) -> float:
     return sum(word.lower() in known for word in words) / max(len(words), 1)
 
 
+def rival_share(words: list[str], language: str) -> float:
+    """Return the highest share of common words in any other language that is known here."""
+    lower = [word.lower() for word in words]
+    others = [known for name, known in {**COMMON, **_RIVALS}.items() if name != language]
+    return max(sum(word in known for word in lower) for known in others) / max(len(words), 1)
+
+
 def foreign_share(text: str) -> float:
     """Return the share of letters outside the Latin script, 0 without letters."""
     letters = [character for character in text if character.isalpha()]
     return sum(character > _LATIN_END for character in letters) / max(len(letters), 1)
 
 
-def is_unknown(*, words: int, common: float, foreign: float, unknown: float) -> bool:
+def is_unknown(*, words: int, common: float, rival: float, foreign: float, unknown: float) -> bool:
     """Tell whether a text is likely not in the declared language.
 
-    `common`, `foreign` and `unknown` are shares of words, letters and tokens. A text of fewer
-    than 20 words is judged by its letters and tokens only.
+    `common` and `rival` are shares of words that are common in the declared language and in the
+    nearest other one, `foreign` and `unknown` shares of letters and tokens. A text of fewer than
+    20 words is judged by its letters and tokens only.
     """
     strange = foreign > MOST_FOREIGN or unknown > MOST_UNKNOWN
-    return strange or (words >= FEWEST_WORDS and common < LEAST_COMMON)
+    return strange or (words >= FEWEST_WORDS and common < max(LEAST_COMMON, rival))

@@ -15,7 +15,8 @@ import numpy as np
 from verticals.table import Array
 from verticals_student_assessment.essays.language import words_of
 
-_SENTENCE = re.compile(r"[.!?]+[\"')\]]*(?:\s+|$)|\n\s*")
+# Possessive, and begun at the first mark of a run only: else long runs cost their length squared.
+_SENTENCE = re.compile(r"(?<![.!?])[.!?]++[\"')\]]*+(?:\s+|$)|\n\s*")
 _LOOSE = re.compile(r"\s[,.;!?]|[,;][^\W\d_]|[a-z]\.[A-Za-z]")
 _SPAN = 50  # words of the window in which the share of different words is taken
 

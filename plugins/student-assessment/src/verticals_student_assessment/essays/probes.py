@@ -16,6 +16,7 @@ from verticals.intervals import mean
 from verticals.plugin import Columns
 from verticals.table import Array, Table
 from verticals_student_assessment.essays.finish import in_points, level_points
+from verticals_student_assessment.essays.language import words_of
 from verticals_student_assessment.essays.measures import sentences_of
 
 MOST_ESSAYS = 32
@@ -93,24 +94,36 @@ def text_points(model: ScoresTexts, texts: list[str]) -> Array:
     )
 
 
-def one_each(texts: Array, unit: Array, most: int, *, sentences: int = 2) -> Array:
-    """Return rows of up to `most` persons, one essay each of so many sentences or more."""
+def one_each(
+    texts: Array, unit: Array, most: int, *, sentences: int = 2, longest: int | None = None
+) -> Array:
+    """Return rows of up to `most` persons, one essay each of so many sentences or more.
+
+    Essays of more than `longest` words are left out.
+    """
     _, first = np.unique(unit, return_index=True)
-    long_enough = [
-        row for row in np.sort(first) if texts[row] and len(sentences_of(texts[row])) >= sentences
+    fit = [
+        row
+        for row in np.sort(first)
+        if texts[row]
+        and len(sentences_of(texts[row])) >= sentences
+        and (longest is None or len(words_of(texts[row])) <= longest)
     ]
-    rows = np.array(long_enough, dtype=np.int64)
+    rows = np.array(fit, dtype=np.int64)
     if rows.size <= most:
         return rows
     return rows[np.linspace(0, rows.size - 1, most).astype(np.int64)]
 
 
-def probes_table(model: ScoresTexts, texts: Array, unit: Array, *, seed: int = 0) -> Table:
+def probes_table(
+    model: ScoresTexts, texts: Array, unit: Array, *, longest: int | None = None, seed: int = 0
+) -> Table:
     """Return probe, trait, persons, and the mean change in points with its interval.
 
-    One essay of each of up to 32 persons; empty where there are fewer than ten.
+    One essay, of at most `longest` words, of each of up to 32 persons; empty where there are fewer
+    than ten.
     """
-    chosen = one_each(texts, unit, MOST_ESSAYS)
+    chosen = one_each(texts, unit, MOST_ESSAYS, longest=longest)
     if chosen.size < FEWEST_PERSONS:
         return Table({})
     plain = [str(texts[row]) for row in chosen]

@@ -26,6 +26,7 @@ from verticals_student_assessment.essays.probes import (
 )
 
 MOST_EXACT = 5  # sentences
+MOST_PLAYERS = 64  # of more sentences, neighbours are taken together
 DRAWS = 8  # orders, with their reverses
 TESTED_ESSAYS, TESTED_DRAWS = 14, 2
 _FEWEST_SENTENCES = 4  # of an essay in the deletion test
@@ -46,17 +47,22 @@ class SentenceValues:
     exact: bool
 
 
+def check_draws(draws: int) -> None:
+    """Raise `CallError` unless `draws` is an even number, 2 or more."""
+    if draws < 2 or draws % 2:
+        raise CallError(f"draws is {draws}, expected an even number, 2 or more", hint="--draws 8")
+
+
 def sentence_values(
     model: ScoresTexts, text: str, *, draws: int = DRAWS, seed: int = 0
 ) -> SentenceValues:
-    """Return the Shapley values of a text's sentences.
+    """Return the Shapley values of a text's sentences, of neighbours together beyond 64.
 
     `draws` is the number of orders for a text of more than five sentences, an even one. Raises
     `CallError` where it is not.
     """
-    if draws < 2 or draws % 2:
-        raise CallError(f"draws is {draws}, expected an even number, 2 or more", hint="--draws 8")
-    pieces = tuple(sentences_of(text))
+    check_draws(draws)
+    pieces = _players(text)
     exact = len(pieces) <= MOST_EXACT
     orders = _all_orders(len(pieces)) if exact else _orders(len(pieces), draws, seed)
     coalitions = {frozenset[int]()}
@@ -79,14 +85,17 @@ def sentence_values(
     )
 
 
-def deletion_table(model: ScoresTexts, texts: Array, unit: Array, *, seed: int = 0) -> Table:
+def deletion_table(
+    model: ScoresTexts, texts: Array, unit: Array, *, longest: int | None = None, seed: int = 0
+) -> Table:
     """Test on up to 14 persons' essays whether sentences with large values move the score more.
 
     Of each essay a third of the sentences is deleted: those whose values weigh most together,
     and as many at random. Returns trait, persons, the mean absolute change of either, the
-    mean difference with its interval, and the largest error of additivity.
+    mean difference with its interval, and the largest error of additivity. Essays of more than
+    `longest` words are left out: their scores are for a person to give.
     """
-    chosen = one_each(texts, unit, TESTED_ESSAYS, sentences=_FEWEST_SENTENCES)
+    chosen = one_each(texts, unit, TESTED_ESSAYS, sentences=_FEWEST_SENTENCES, longest=longest)
     if chosen.size < FEWEST_PERSONS:
         return Table({})
     random = np.random.default_rng(seed)
@@ -116,6 +125,14 @@ def deletion_table(model: ScoresTexts, texts: Array, unit: Array, *, seed: int =
             "additivity_error": np.stack(errors).max(axis=0),
         }
     )
+
+
+def _players(text: str) -> tuple[str, ...]:
+    """Return the sentences of a text, or at most 64 runs of neighbours, as even as may be."""
+    pieces = sentences_of(text)
+    count = min(len(pieces), MOST_PLAYERS)
+    ends = [len(pieces) * place // count for place in range(count + 1)] if count else []
+    return tuple("".join(pieces[a:b]) for a, b in itertools.pairwise(ends))
 
 
 def _strongest(values: Array, count: int) -> Array:

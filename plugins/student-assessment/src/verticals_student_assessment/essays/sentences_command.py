@@ -63,9 +63,10 @@ def sentences(
     is as private as DATA.
     """
     from verticals.api import open_scorer
-    from verticals_student_assessment.essays.sentences import sentence_values
+    from verticals_student_assessment.essays.sentences import check_draws, sentence_values
     from verticals_student_assessment.essays.solution import EssayModel
 
+    check_draws(draws)
     if out.exists():
         raise CallError(f"{out} exists already", hint="choose another --out, or remove it first")
     scorer = open_scorer(

@@ -15,7 +15,7 @@ import torch
 
 from verticals.contract import DataContract, Field, Target
 from verticals.encode import Encoder
-from verticals.errors import PrivacyError
+from verticals.errors import ContractError, PrivacyError
 from verticals.networks import heads
 from verticals.plugin import Columns, Finish, Inputs, Model, Setup, State, TorchSolution
 from verticals.table import Array, Table
@@ -53,11 +53,10 @@ class EssayModel:
         self.contract: DataContract = inner.contract
         self.encoder: Encoder = inner.encoder
         self.field: Field = inner.contract.inputs[0]
-        prompts = self.field.settings.get("prompts") or []
+        prompts = declared_prompts(self.field)
         self._prompts: Array | None = None
         if prompts:
-            texts = np.array([str(item) for item in prompts], dtype=object)
-            self._prompts = self._read(texts)[1]
+            self._prompts = self._read(np.array(prompts, dtype=object))[1]
 
     @property
     def network(self) -> EssayNetwork:
@@ -101,9 +100,10 @@ class EssayModel:
             topical = (embedding @ self._prompts.T).max(axis=1)
         named = dict(zip(FACTS, facts.T, strict=True))
         unknown = [
-            is_unknown(words=int(words), common=common, foreign=foreign, unknown=share)
-            for words, common, foreign, share in zip(
-                named["words"], named["common"], named["foreign"], named["unknown"], strict=True
+            is_unknown(words=int(words), common=common, rival=rival, foreign=foreign, unknown=share)
+            for words, common, rival, foreign, share in zip(
+                *(named[name] for name in ("words", "common", "rival", "foreign", "unknown")),
+                strict=True,
             )
         ]
         return {
@@ -148,8 +148,10 @@ class EssayScoring:
     def fit(self, parts: Mapping[str, Table], setup: Setup) -> EssayModel:
         """Train the heads on a frozen encoder; with `tuning=lora` then adapt the encoder too.
 
-        Raises `PrivacyError` for LoRA under privacy.
+        Raises `PrivacyError` for LoRA under privacy, `ContractError` for prompts that are no texts.
         """
+        for field in setup.contract.inputs:
+            declared_prompts(field)
         chosen = essay_options(setup.options)
         if chosen.tuning == "frozen":
             return EssayModel(_adapter().fit(parts, setup))
@@ -174,6 +176,27 @@ class EssayScoring:
     def evidence(self, model: Model, parts: Mapping[str, Table]) -> Mapping[str, Table]:
         """Return the tables `essays.*`."""
         return essay_evidence(model, parts) if isinstance(model, EssayModel) else {}
+
+
+def declared_prompts(field: Field) -> list[str]:
+    """Return the prompts of a text field, none unless declared.
+
+    Raises `ContractError` where they are no list of texts that say something.
+    """
+    given = field.settings.get("prompts")
+    if given is None:
+        return []
+    if not isinstance(given, list | tuple):
+        wrong = f"a {type(given).__name__}"
+    else:
+        bad = [n for n, item in enumerate(given) if not (isinstance(item, str) and item.strip())]
+        if not bad:
+            return list(given)
+        wrong = f"prompt {bad[0] + 1} that is empty or no text"
+    raise ContractError(
+        f"field {field.name!r} has as its prompts {wrong}, expected a list of non-empty texts",
+        hint='settings: {prompts: ["Should schools begin later?"]}',
+    )
 
 
 def _adapter(start: State | None = None) -> TorchAdapter:

@@ -16,18 +16,19 @@ import numpy as np
 from verticals.contract import Field
 from verticals.errors import ContractError, DataError
 from verticals.table import Array
-from verticals_student_assessment.essays.body import tokenizer_file
+from verticals_student_assessment.essays.body import load_tokenizer
 from verticals_student_assessment.essays.language import (
     common_share,
     declared_language,
     foreign_share,
+    rival_share,
     words_of,
 )
 from verticals_student_assessment.essays.measures import MEASURES, measures
 
 PAD = -1.0
 #: What row 0 begins with: counts, then shares of words, letters and tokens.
-FACTS = ("words", "tokens", "clipped", "common", "foreign", "unknown")
+FACTS = ("words", "tokens", "clipped", "common", "rival", "foreign", "unknown")
 HEAD = len(FACTS) + len(MEASURES)  # columns of row 0 in use
 
 WINDOWS, LENGTH = 8, 256
@@ -67,9 +68,7 @@ class TextEncoder:
     """Tokenise by the encoder's own tokenizer, and count what the measures need."""
 
     def __init__(self, folder: Path) -> None:
-        from tokenizers import Tokenizer
-
-        self._tokenizer: Any = Tokenizer.from_file(str(tokenizer_file(folder)))
+        self._tokenizer: Any = load_tokenizer(folder)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         framed = self._tokenizer.encode("").ids  # [CLS] [SEP], say
@@ -106,6 +105,7 @@ class TextEncoder:
             tokens.size,
             tokens.size - places,
             common_share(words, language),
+            rival_share(words, language),
             foreign_share(text),
             float((tokens == self._unknown).mean()) if tokens.size else 0.0,
         )

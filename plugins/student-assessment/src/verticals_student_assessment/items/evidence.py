@@ -16,6 +16,7 @@ all persons of all parts. Counts from 1 to 9 are not written out.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,15 +39,14 @@ from verticals_student_assessment.items.irt.responses import Counted
 from verticals_student_assessment.items.item_fit import holm, item_fit
 from verticals_student_assessment.items.model import ItemModel
 from verticals_student_assessment.items.precision import (
-    LEAST_PERSONS,
     Estimate,
     classification,
     cronbach_alpha,
     empirical_reliability,
     marginal_reliability,
 )
+from verticals_student_assessment.items.small_counts import FEW, told_groups, told_persons
 
-_FEW = 10  # a count below it is not written out
 _SPAN = np.linspace(-3.0, 3.0, 13)  # standard deviations
 
 
@@ -94,10 +94,13 @@ def _persons(model: ItemModel, table: Table) -> _Persons:
     raw, _ = handle_missing(
         item_codes(table, model.items), model.items.categories, model.settings.handling
     )
+    found = model.score(codes)
+    # A student without answers has the prior's ability at most: nothing that was measured.
+    ability = np.where(found.answered > 0, found.ability, np.nan)
     return _Persons(
         codes=codes,
         raw=np.where(raw < 0, np.nan, raw.astype(np.float64)),
-        found=model.score(codes),
+        found=dataclasses.replace(found, ability=ability),
         unit=unit_index(table),
         counted=counted,
         fields=_group_fields(model.contract, table),
@@ -123,12 +126,13 @@ def _group_fields(contract: DataContract, table: Table) -> tuple[GroupField, ...
 def parameters_table(bank: ItemBank, codes: Array) -> Table:
     """Return slopes, thresholds and asymptotes with standard errors, NaN where there is none.
 
-    A threshold is b_k = −d_k / a, its error by the delta method.
+    A threshold is b_k = −d_k / a, its error by the delta method. `persons` is NaN where 1 to 9 did
+    not answer.
     """
     errors, thresholds = bank.errors(), bank.difficulties
     columns: dict[str, Any] = {
         "item": _text(bank.names),
-        "persons": (codes >= 0).sum(axis=0).astype(np.int64),
+        "persons": told_persons((codes >= 0).sum(axis=0), len(codes)),
         "categories": bank.categories,
         "slope": bank.slopes,
         "slope_se": errors[:, 0],
@@ -164,15 +168,15 @@ def responses_table(names: Sequence[str], counted: Counted) -> Table:
     """Return how many answered each item, and shares of what is missing.
 
     Where one of the three shares rests on 1 to 9 persons all three are NaN, so that it does not
-    follow from the others.
+    follow from the others. `persons` is NaN where 1 to 9 did not answer.
     """
     three = np.stack([counted.omitted, counted.not_reached, counted.undeclared])
-    few = ((three > 0) & (three < _FEW)).any(axis=0)
+    few = ((three > 0) & (three < FEW)).any(axis=0)
     shares = np.where(few, np.nan, three / max(1, counted.persons))
     return Table(
         {
             "item": _text(names),
-            "persons": counted.answered.astype(np.int64),
+            "persons": told_persons(counted.answered, counted.persons),
             "omitted": shares[0],
             "not_reached": shares[1],
             "undeclared": shares[2],
@@ -268,13 +272,17 @@ def _estimates(found: Sequence[Estimate], names: tuple[str, str, str]) -> dict[s
 
 
 def _groups(persons: _Persons) -> list[tuple[str, str, Array]]:
-    """Return everyone, and each group of at least 10 units: attribute, group, mask."""
+    """Return everyone, and each group that may be told: attribute, group, mask."""
     found = [("", "", np.ones(len(persons.unit), dtype=bool))]
     for item in persons.fields:
-        for place, label in enumerate(item.groups):
-            chosen = item.index == place
-            if len(np.unique(persons.unit[chosen])) >= LEAST_PERSONS:
-                found.append((item.name, label, chosen))
+        masks = [item.index == place for place in range(len(item.groups))]
+        sizes = [len(np.unique(persons.unit[chosen])) for chosen in masks]
+        told = told_groups(sizes, rest=len(np.unique(persons.unit[item.index < 0])))
+        found += [
+            (item.name, label, chosen)
+            for label, chosen, shown in zip(item.groups, masks, told, strict=True)
+            if shown
+        ]
     return found
 
 
@@ -315,7 +323,7 @@ def notes_table(model: ItemModel, counted: Counted) -> Table:
 
 
 def _few(count: int) -> str:
-    return f"{count:,}" if count >= _FEW else f"fewer than {_FEW}"
+    return f"{count:,}" if count >= FEW else f"fewer than {FEW}"
 
 
 def _text(values: Sequence[str]) -> Array:

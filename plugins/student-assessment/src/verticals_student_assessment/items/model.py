@@ -133,7 +133,8 @@ class ItemModel:
         """Return the outputs of scored persons, (rows,) each.
 
         `level` counts the cuts at or below the ability, and `uncertain` is 1 where a 95 % interval
-        holds a cut, or there is no ability; a level is NaN where there is none.
+        holds a cut, or there is no level. A level is NaN where there is no ability, or no answer:
+        a prior alone places nobody.
         """
         columns = {
             "ability": found.ability,
@@ -144,10 +145,11 @@ class ItemModel:
             return columns
         cuts = np.array([cut for _, cut in self.items.cuts])
         level = (found.ability[:, None] >= cuts).sum(axis=1).astype(np.float64)
-        level[np.isnan(found.ability)] = np.nan
+        unplaced = np.isnan(found.ability) | (found.answered == 0)
+        level[unplaced] = np.nan
         away = np.abs(found.ability[:, None] - cuts)
         near = ~(away > _Z * found.error[:, None]).all(axis=1)
-        return {**columns, "level": level, "uncertain": near.astype(np.float64)}
+        return {**columns, "level": level, "uncertain": (near | unplaced).astype(np.float64)}
 
     def state(self) -> State:
         """Hand over the items: parameters and their covariance, no answers."""

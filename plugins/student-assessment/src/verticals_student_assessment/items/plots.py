@@ -13,6 +13,7 @@ import numpy as np
 from verticals.table import Array, Table
 from verticals_student_assessment.items.irt import ItemBank, item_curves
 from verticals_student_assessment.items.item_fit import observed_scores
+from verticals_student_assessment.items.small_counts import FEW
 
 FIGURES, ITEMS_EACH = 12, 4
 _SPAN = np.linspace(-3.0, 3.0, 31)  # standard deviations
@@ -26,7 +27,8 @@ def item_curve_plot(bank: ItemBank, codes: Array, points: int) -> Table:
 
     Lines are the model's. Points are observed: each person counts at every ability by the
     posterior weight there, as in the E-step, so that under the model points lie on the line.
-    `persons` is the sum of these weights, rounded down. At most 48 items are drawn, the first.
+    `persons` is the sum of these weights, rounded down; points of fewer than 10 are left out. At
+    most 48 items are drawn, the first.
     """
     chosen = _drawn(bank)
     where = _SPAN * bank.sd
@@ -44,7 +46,7 @@ def item_curve_plot(bank: ItemBank, codes: Array, points: int) -> Table:
         rows += [
             (*head, name, "points", x, y / top, np.nan, np.nan, int(count))
             for x, y, count in zip(at, seen[place], persons[place], strict=True)
-            if count >= 1
+            if count >= FEW
         ]
     return _table(rows)
 

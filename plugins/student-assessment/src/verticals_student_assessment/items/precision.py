@@ -43,7 +43,7 @@ def marginal_reliability(bank: ItemBank, points: int = 61) -> Estimate:
 
 
 def empirical_reliability(ability: Array, error: Array, unit: Array) -> Estimate:
-    """Return var(θ̂) / (var(θ̂) + mean se²) of the persons whose score is defined.
+    """Return var(θ̂) / (var(θ̂) + mean se²) of the persons whose score is not NaN.
 
     The interval is by the delta method, with influences summed by `unit` (persons,), so that rows
     of one person count once. None is measured from fewer than 10 units.

@@ -17,7 +17,7 @@ ROOM = "essays"
 
 @dataclass(frozen=True, kw_only=True)
 class Ratings:
-    """Hold one trait's scores in points, of rows with a human score: (rows,) each.
+    """Hold one trait's scores in points, of rows with both scores: (rows,) each.
 
     `machine` is the expected score, `given` the declared level that is given out, `place` the
     rows' places in the table `scores`.
@@ -54,7 +54,8 @@ def ratings(tables: Mapping[str, Table]) -> Iterator[Ratings]:
         if f"target:{trait}" not in scores or any(name not in scores for name in names):
             continue
         code = np.asarray(scores[f"target:{trait}"], dtype=float)
-        place = np.flatnonzero(~np.isnan(code))
+        scored = ~np.isnan(np.asarray(scores[names[0]], dtype=float))  # an empty essay is not
+        place = np.flatnonzero(~np.isnan(code) & scored)
         machine, given, lower, upper = (
             np.asarray(scores[name], dtype=float)[place] for name in names
         )

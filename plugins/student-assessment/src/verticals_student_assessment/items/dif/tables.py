@@ -25,6 +25,7 @@ from verticals_student_assessment.items.dif.cells import (
 )
 from verticals_student_assessment.items.dif.mantel import MIN_PERSONS
 from verticals_student_assessment.items.dif.purify import Purified, purify
+from verticals_student_assessment.items.small_counts import told_persons
 
 COMPARISONS, ITEMS, COUNTS = "items.dif_comparisons", "items.dif_items", "items.dif_counts"
 
@@ -103,7 +104,8 @@ def dif_tables(
             {
                 "item": np.array(list(items), dtype=object),
                 "maximum": responses.maximum,
-                "persons": responses.answered.sum(axis=0).astype(np.int64),
+                # As a count it would tell the few who did not answer.
+                "persons": told_persons(responses.answered.sum(axis=0), len(responses.answered)),
             }
         ),
         COUNTS: _joined(counts),
