@@ -93,6 +93,22 @@ def test_kappa_is_the_sdk_s():
     assert found.upper == pytest.approx(other.upper, abs=0.03)
 
 
+def test_an_empty_essay_is_in_no_measurement():
+    made = tables()
+    part = {name: np.array(column[1:]) for name, column in made["scores"].items()}
+    rest = {**made, "scores": Table(part)}
+    names = ("points", "score", "lower", "upper")
+    nothing = {name: np.array(made["scores"][f"style_{name}"]) for name in names}
+    for column in nothing.values():
+        column[0] = np.nan
+    scores = made["scores"].with_columns({f"style_{n}": c for n, c in nothing.items()})
+    for check in ("qwk", "rmse", "smd", "exact_agreement"):
+        found = named(agreement({**made, "scores": scores}, info()), check)
+        assert found == named(agreement(rest, info()), check)
+    whole = named(coverage({**made, "scores": scores}, info()), "interval_width")
+    assert whole.estimate == pytest.approx(1.8)
+
+
 def test_agreement_by_hand():
     made = tables()
     scores = made["scores"]

@@ -112,6 +112,10 @@ def test_reasons_of_review():
     odd[TOPICAL] = np.array([0.8, 0.8, 0.8, 0.8, 0.1])
     found = finish.apply(odd, settings)["review_reason"].tolist()
     assert found == [EMPTY, TOO_SHORT, TOO_LONG, TOO_LONG, OFF_TOPIC]
+    told = finish.apply(odd, settings)
+    for what in ("points", "score", "lower", "upper"):  # an empty essay has no points
+        assert np.isnan(told[f"style_{what}"]).tolist() == [True, False, False, False, False]
+    assert np.isfinite(told["style"]).all()
     usual = finish.apply(columns, settings)
     assert usual["review"].mean() <= 0.02
 

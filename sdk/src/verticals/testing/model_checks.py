@@ -122,7 +122,7 @@ def check_protected_fields_unused(subject: Subject) -> None:
 
 
 def check_missing_and_unseen(subject: Subject) -> None:
-    """Rows with nothing known, and with values never seen, are scored all the same."""
+    """Rows with nothing known, and with values never seen, are scored, or flagged without a score."""
     contract, _ = subject.demo
     table = subject.bound.take(slice(0, 5))
     blank, unseen = {}, {}
@@ -136,12 +136,14 @@ def check_missing_and_unseen(subject: Subject) -> None:
             unseen[item.name] = column if item.kind == "boolean" else np.full_like(column, 1e12)
     for what, columns in (("missing", blank), ("never seen", unseen)):
         scored = subject.scorer.columns(table.with_columns(columns))
-        for output in subject.scorer.finish.outputs:
+        outputs = subject.scorer.finish.outputs
+        flags = [np.asarray(scored[item.name]) == 1 for item in outputs if item.kind == "flag"]
+        flagged = np.any(flags, axis=0) if flags else np.zeros(table.rows, dtype=bool)
+        for output in outputs:
             values = scored[output.name]
             if values.dtype.kind == "f":
-                require(
-                    bool(np.isfinite(values).all()), f"{output.name} is not finite where {what}"
-                )
+                sound = np.isfinite(values) | (np.isnan(values) & flagged)
+                require(bool(sound.all()), f"{output.name} is not finite where {what}")
 
 
 def check_reloads_in_fresh_process(subject: Subject) -> None:
