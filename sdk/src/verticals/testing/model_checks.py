@@ -122,7 +122,7 @@ def check_protected_fields_unused(subject: Subject) -> None:
 
 
 def check_missing_and_unseen(subject: Subject) -> None:
-    """Rows with nothing known, and with values never seen, are scored, or flagged without a score."""
+    """Rows with nothing known, and with values never seen, are scored, or flagged instead."""
     contract, _ = subject.demo
     table = subject.bound.take(slice(0, 5))
     blank, unseen = {}, {}
@@ -137,7 +137,8 @@ def check_missing_and_unseen(subject: Subject) -> None:
     for what, columns in (("missing", blank), ("never seen", unseen)):
         scored = subject.scorer.columns(table.with_columns(columns))
         outputs = subject.scorer.finish.outputs
-        flags = [np.asarray(scored[item.name]) == 1 for item in outputs if item.kind == "flag"]
+        own = [item.name for item in outputs if item.kind == "flag" and item.name != "decision"]
+        flags = [np.asarray(scored[name]) == 1 for name in own]
         flagged = np.any(flags, axis=0) if flags else np.zeros(table.rows, dtype=bool)
         for output in outputs:
             values = scored[output.name]
