@@ -14,15 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from verticals.evidence.plots import NUMBERS, TEXTS
 from verticals.table import Array, Table
 from verticals_compliance.summaries import MIN_PERSONS, is_plot
 
 MOST_FIGURES = 12  # of one table
 MOST_POINTS = 4_000
 STYLES = ("line", "points")
-
-_TEXTS = ("figure", "x_label", "y_label", "series", "style")
-_NUMBERS = ("x", "y", "lower", "upper")
 
 
 def plots(tables: Mapping[str, Table]) -> dict[str, Any]:
@@ -33,9 +31,9 @@ def plots(tables: Mapping[str, Table]) -> dict[str, Any]:
 
 
 def _figures(table: Table) -> dict[str, Any]:
-    text = {name: [str(value) for value in table[name].tolist()] for name in _TEXTS}
+    text = {name: [str(value) for value in table[name].tolist()] for name in TEXTS}
     try:
-        number = {name: np.asarray(table[name], dtype=np.float64) for name in _NUMBERS}
+        number = {name: np.asarray(table[name], dtype=np.float64) for name in NUMBERS}
         persons = np.asarray(table["persons"], dtype=np.float64)
     except (TypeError, ValueError):
         return {"figures": [], "left_out": 0}
@@ -69,7 +67,7 @@ def _figure(
                 "series": label,
                 "style": "points" if style == "points" else "line",
                 "withheld": sum(bool(0 < persons[at] < MIN_PERSONS) for at in own),
-                **{column: [_known(number[column][at]) for at in kept] for column in _NUMBERS},
+                **{column: [_known(number[column][at]) for at in kept] for column in NUMBERS},
                 "persons": [int(persons[at]) for at in kept],
             }
         )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from verticals.contract.model import DataContract
+from verticals.evidence.plots import COLUMNS
 from verticals.metrics import psi
 from verticals.table import Array, Table
 from verticals_compliance.explanations import explanations
@@ -18,10 +19,6 @@ MOST_ROWS = 200  # of a plugin's table that is shown whole
 MIN_PERSONS = 10  # below it the numbers of a row that counts `persons` are not shown
 MOST_CELLS = 48 * 48  # of a mean map
 
-_PLOT = (
-    *("figure", "x_label", "y_label", "series", "style"),
-    *("x", "y", "lower", "upper", "persons"),
-)
 _MAP = ("method", "row", "column", "image", "map", "images", "persons")
 
 Tables = Mapping[str, Table]
@@ -178,7 +175,7 @@ def producer_tables(tables: Tables, rows_audited: int) -> dict[str, Any]:
 def is_plot(name: str, table: Table) -> bool:
     """Tell whether a table is a plot (see `plots`), by its name and its columns."""
     own = name.partition(".")[2]
-    return own.startswith("plot_") and all(column in table for column in _PLOT)
+    return own.startswith("plot_") and all(column in table for column in COLUMNS)
 
 
 def maps(tables: Tables) -> dict[str, Any]:

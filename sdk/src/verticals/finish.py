@@ -8,6 +8,7 @@ where a split by time leaves persons in both, they compose sequentially and shar
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,6 +79,27 @@ def shares_persons(contract: DataContract) -> bool:
     return bool(contract.time and contract.group)
 
 
+def person_weights(rows: int, persons: Array | None) -> Array:
+    """Return (rows,) weights that add up to 1 for each person; `persons` says whose each row is."""
+    if persons is None or not rows:
+        return np.ones(rows)
+    owner: Array = np.unique(persons.astype(str), return_inverse=True)[1]
+    return np.asarray(1.0 / np.bincount(owner)[owner])
+
+
+def geometric_noise(epsilon: float) -> int:
+    """Draw two-sided geometric noise, which makes a count of sensitivity 1 epsilon-private.
+
+    Ghosh, Roughgarden & Sundararajan, STOC 2009; from the operating system, stored nowhere.
+    """
+    return _steps(epsilon) - _steps(epsilon)
+
+
+def _steps(epsilon: float) -> int:
+    uniform = (secrets.randbits(53) + 1) / 2.0**53  # above 0, at most 1
+    return math.floor(math.log(uniform) / -epsilon)
+
+
 def private_quantile(
     values: Array, share: float, epsilon: float, *, persons: Array | None = None
 ) -> float:
@@ -89,10 +111,7 @@ def private_quantile(
     person (without `persons`, a row) moves the rank error of a point by at most 1. Randomness
     comes from the operating system and is stored nowhere.
     """
-    weight = np.ones(len(values))
-    if persons is not None:
-        owner: Array = np.unique(persons.astype(str), return_inverse=True)[1]
-        weight = 1.0 / np.bincount(owner)[owner]
+    weight = person_weights(len(values), persons)
     order = np.argsort(values, kind="stable")
     below = np.concatenate([[0.0], np.cumsum(weight[order])])
     places = np.asarray(np.searchsorted(values[order], _GRID, side="right"), dtype=np.int64)

@@ -94,6 +94,25 @@ class AuditCheckInfo:
     solutions: tuple[str, ...] = ()
 
 
+def check_rule(
+    room: str, name: str, title: str, check: str, source: str, **limits: Any
+) -> dict[str, Any]:
+    """Return a rule that a check brings, in the form of a policy file's `[[rule]]`.
+
+    Its id is `room.name`, the measurement that it limits `room.check`; `limits` are `min`, `max`,
+    `decide`, … No rule of a plugin is required unless `limits` says so.
+    """
+    return {
+        "id": f"{room}.{name}",
+        "title": title,
+        "section": "checks",
+        "check": f"{room}.{check}",
+        "required": False,
+        "source": source,
+        **limits,
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportFormatInfo:
     """Describe a further report format: a file ending and the function that renders it."""

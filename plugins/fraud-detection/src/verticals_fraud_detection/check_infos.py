@@ -6,9 +6,9 @@ one: what a bank holds its model to belongs into its own policy file.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from verticals.plugin import AuditCheckInfo
+from verticals.plugin import AuditCheckInfo, check_rule
 
 _CHECKS = "verticals_fraud_detection.checks"
 _BLIND = (
@@ -17,16 +17,7 @@ _BLIND = (
 )
 
 
-def _rule(name: str, title: str, check: str, source: str, **limits: Any) -> dict[str, Any]:
-    return {
-        "id": f"fraud.{name}",
-        "title": title,
-        "section": "checks",
-        "check": f"fraud.{check}",
-        "required": False,
-        "source": source,
-        **limits,
-    }
+_rule = partial(check_rule, "fraud")
 
 
 CHECKS: tuple[AuditCheckInfo, ...] = (

@@ -6,9 +6,9 @@ named, and the limit is chance, what the solution itself declares, or a conventi
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from verticals.plugin import AuditCheckInfo
+from verticals.plugin import AuditCheckInfo, check_rule
 
 _CHECKS = "verticals_medical_imaging.checks"
 _CONVENTION = "is a convention of this plugin, not law"
@@ -22,16 +22,7 @@ _MARGIN = (
 )
 
 
-def _rule(name: str, title: str, check: str, source: str, **limits: Any) -> dict[str, Any]:
-    return {
-        "id": f"imaging.{name}",
-        "title": title,
-        "section": "checks",
-        "check": f"imaging.{check}",
-        "required": False,
-        "source": source,
-        **limits,
-    }
+_rule = partial(check_rule, "imaging")
 
 
 CHECKS: tuple[AuditCheckInfo, ...] = (

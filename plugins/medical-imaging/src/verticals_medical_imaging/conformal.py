@@ -12,12 +12,11 @@ in every set.
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Sequence
 
 import numpy as np
 
-from verticals.finish import private_quantile
+from verticals.finish import geometric_noise, person_weights, private_quantile
 from verticals.table import Array
 
 ALWAYS = 0.0  # the floor that every probability reaches
@@ -39,7 +38,7 @@ def floor(probability: Array, coverage: float, persons: Array | None = None) -> 
     """
     order = np.argsort(probability, kind="stable")
     ranked = np.asarray(probability, dtype=np.float64)[order]
-    below = np.concatenate([[0.0], np.cumsum(_weights(len(ranked), persons)[order])])
+    below = np.concatenate([[0.0], np.cumsum(person_weights(len(ranked), persons)[order])])
     # A new person, who may lie below all others, takes the place of one more.
     spare = (below[-1] + 1.0) * (1.0 - coverage) - 1.0
     allowed = np.flatnonzero(below[:-1] <= spare + 1e-9)
@@ -57,7 +56,7 @@ def private_floors(
     """
     own = epsilon * _COUNT_SHARE
     spread = math.log(1.0 / _RISK) / own
-    count = _weights(len(probability), persons).sum() + _geometric(own) - spread
+    count = person_weights(len(probability), persons).sum() + geometric_noise(own) - spread
     each = (epsilon - own) / len(coverages)
     error = 2.0 * math.log(_GRID / _RISK) / each + 1.0  # of the rank (McSherry & Talwar 2007)
     found = []
@@ -74,21 +73,3 @@ def private_floors(
 def members(probability: Array, floors: Sequence[float]) -> Array:
     """Return (rows, classes) whether each class is in the set; `probability` has that shape."""
     return np.asarray(probability >= np.asarray(floors))
-
-
-def _weights(rows: int, persons: Array | None) -> Array:
-    """Return (rows,) weights that add up to 1 for each person."""
-    if persons is None:
-        return np.ones(rows)
-    owner: Array = np.unique(persons.astype(str), return_inverse=True)[1]
-    return np.asarray(1.0 / np.bincount(owner)[owner]) if rows else np.ones(0)
-
-
-def _geometric(epsilon: float) -> int:
-    """Draw two-sided geometric noise, which makes a count of sensitivity 1 private (Ghosh 2009)."""
-    return _steps(epsilon) - _steps(epsilon)
-
-
-def _steps(epsilon: float) -> int:
-    uniform = (secrets.randbits(53) + 1) / 2.0**53  # above 0, at most 1
-    return math.floor(math.log(uniform) / -epsilon)

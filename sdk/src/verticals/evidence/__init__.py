@@ -14,6 +14,7 @@ from verticals.evidence.model import (
     OutputInfo,
 )
 from verticals.evidence.noise import noise_counts
+from verticals.evidence.plots import plot_table
 from verticals.evidence.store import Evidence, open_evidence, write_evidence
 from verticals.evidence.suppression import suppress_counts
 
@@ -31,6 +32,7 @@ __all__ = [
     "merge_counts",
     "noise_counts",
     "open_evidence",
+    "plot_table",
     "suppress_counts",
     "to_counts",
     "withheld",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from verticals.history.define import Plan
 from verticals.history.memory import ABSENT, Codes, EntityMemory
 from verticals.history.recall import Moment, Recall
 from verticals.history.state import pack, unpack
+from verticals.history.values import micros_of, text_of, value_of
 from verticals.plugin import State
 
 LATE = ("refuse", "now")
@@ -58,9 +58,9 @@ class HistoryStream:
 
         Raises `DataError` for a missing or unreadable value, and for an event that comes too late.
         """
-        time = _time(event, TIME)
+        time = micros_of(event, TIME)
         amount = _amount(event) if self._plan.scale else MISSING_AMOUNT
-        texts = {name: _text(event, name) for name in self._plan.columns}
+        texts = {name: text_of(event, f"@{name}") for name in self._plan.columns}
         times = self._times(texts, time)
         missing = amount == MISSING_AMOUNT
         counted = {
@@ -93,7 +93,7 @@ class HistoryStream:
 
         Raises `DataError` for another value, and for a label known before its event.
         """
-        taken, known = _time(event, TIME), _time({"time": time}, "time")
+        taken, known = micros_of(event, TIME), micros_of({"time": time}, "time")
         if known < taken:
             raise DataError(
                 f"future label: a label is said to be known {(taken - known) / 1e6:g} s before its "
@@ -103,7 +103,7 @@ class HistoryStream:
         if isinstance(value, (str, bytes)) or value is None or value not in (0, 1):
             raise DataError("a label is neither 0 nor 1, expected 1 for the positive value")
         told = [memory for memory in self._memories if "risk" in memory.plan.measures]
-        keys = [_text(event, memory.plan.entity) for memory in told]
+        keys = [text_of(event, f"@{memory.plan.entity}") for memory in told]
         for memory, key in zip(told, keys, strict=True):
             if key is not None:
                 memory.tell(key, known, int(value))
@@ -172,39 +172,8 @@ def _count(counted: dict[str, int], name: str, key: str | None, seen: Moment | N
     counted["cap_bites"] += seen.bites if seen else 0
 
 
-def _value(event: Mapping[str, Any], name: str) -> Any:
-    if name not in event:
-        raise DataError(
-            f"an event has no {name}, which the derived fields need",
-            hint="bind the event with the contract of the bundle",
-        )
-    return event[name]
-
-
-def _time(event: Mapping[str, Any], name: str) -> int:
-    """Return a time in µs since 1970."""
-    value = _value(event, name)
-    zoned = isinstance(value, datetime.datetime) and value.tzinfo is not None
-    if zoned or not isinstance(value, (datetime.datetime, np.datetime64)):
-        raise DataError(
-            f"{name} is a {type(value).__name__}{' with a zone' if zoned else ''}, expected a "
-            "datetime64 or a datetime without a zone"
-        )
-    stamp = np.asarray(value, dtype="datetime64[us]")
-    if np.isnat(stamp):
-        raise DataError(f"{name} is missing, expected a time")
-    return int(stamp.view(np.int64))
-
-
-def _text(event: Mapping[str, Any], name: str) -> str | None:
-    value = _value(event, f"@{name}")
-    if value is not None and not isinstance(value, str):
-        raise DataError(f"@{name} is a {type(value).__name__}, expected text or None")
-    return None if value is None else str(value)
-
-
 def _amount(event: Mapping[str, Any]) -> int:
-    value = _value(event, AMOUNT)
+    value = value_of(event, AMOUNT)
     if value is None:
         return MISSING_AMOUNT
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):

@@ -10,11 +10,10 @@ infinite, and the interval is the whole scale.
 from __future__ import annotations
 
 import math
-import secrets
 
 import numpy as np
 
-from verticals.finish import private_quantile
+from verticals.finish import geometric_noise, person_weights, private_quantile
 from verticals.table import Array
 
 MOST = 8.0  # a private limit is looked for below it
@@ -51,7 +50,7 @@ def private_limit(
     """
     own = epsilon * _COUNT_SHARE
     count = float(person_weights(len(ratio), persons).sum())
-    count += _steps(own) - _steps(own) - math.log(1.0 / _RISK) / own
+    count += geometric_noise(own) - math.log(1.0 / _RISK) / own
     error = 2.0 * math.log(_GRID / _RISK) / (epsilon - own) + 1.0  # of the rank
     share = ((count + 1.0) * coverage + error) / count if count > 0 else math.inf
     if share >= 1.0:
@@ -59,17 +58,3 @@ def private_limit(
     capped = np.clip(ratio, 0.0, MOST) / MOST
     found = MOST * private_quantile(capped, share, epsilon - own, persons=persons)
     return found if found < MOST else math.inf
-
-
-def person_weights(rows: int, persons: Array | None) -> Array:
-    """Return (rows,) weights that add up to 1 for each person."""
-    if persons is None or not rows:
-        return np.ones(rows)
-    owner: Array = np.unique(persons.astype(str), return_inverse=True)[1]
-    return np.asarray(1.0 / np.bincount(owner)[owner])
-
-
-def _steps(epsilon: float) -> int:
-    """Draw a geometric number; the difference of two makes a count private (Ghosh et al. 2009)."""
-    uniform = (secrets.randbits(53) + 1) / 2.0**53  # above 0, at most 1
-    return math.floor(math.log(uniform) / -epsilon)

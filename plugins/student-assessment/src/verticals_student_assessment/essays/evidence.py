@@ -23,6 +23,7 @@ from verticals.collect import unit_index
 from verticals.contract import DataContract, Target
 from verticals.contract.model import MISSING
 from verticals.errors import ContractError
+from verticals.evidence.plots import PlotPoint, plot_table
 from verticals.intervals import mean
 from verticals.table import Array, Table
 from verticals_student_assessment.essays.finish import (
@@ -95,26 +96,26 @@ def coded_points(codes: Array, target: Target) -> Array:
 
 def plot_agreement(contract: DataContract, audited: Table, columns: Columns, unit: Array) -> Table:
     """Return the mean machine score by human score with its interval, and the identity line."""
-    rows: list[tuple[object, ...]] = []
+    rows: list[PlotPoint] = []
     for target in contract.targets:
         human, machine = _both(target, audited, columns)
         points = level_points(target)
         figure = f"{target.title}: machine score by human score"
+        axes = (figure, "human score, points", "machine score, points")
         for value in (points[0], points[-1]):
-            rows.append((figure, "identity", "line", value, value, np.nan, np.nan, 0))
+            rows.append((*axes, "identity", "line", value, value, np.nan, np.nan, 0))
         for value in points:
             here = human == value
             persons = int(np.unique(unit[here]).size)
             if persons < FEWEST_PERSONS:
                 continue
             found = mean(machine[here], units=unit[here])
-            low, high = (np.nan if side is None else side for side in (found.lower, found.upper))
-            rows.append((figure, "mean", "points", value, found.estimate, low, high, persons))
-    named = [
-        (figure, "human score, points", "machine score, points", *rest) for figure, *rest in rows
-    ]
-    names = ("figure", "x_label", "y_label", "series", "style", "x", "y", "lower", "upper")
-    return _table((*names, "persons"), named)
+            middle, low, high = (
+                np.nan if side is None else side
+                for side in (found.estimate, found.lower, found.upper)
+            )
+            rows.append((*axes, "mean", "points", value, middle, low, high, persons))
+    return plot_table(rows)
 
 
 def _both(target: Target, audited: Table, columns: Columns) -> tuple[Array, Array]:

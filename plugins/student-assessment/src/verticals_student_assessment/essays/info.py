@@ -6,9 +6,10 @@ convention of this plugin, and says so.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from verticals.plugin import AuditCheckInfo, OptionInfo, SolutionInfo
+from verticals.plugin import AuditCheckInfo, OptionInfo, SolutionInfo, check_rule
 
 _NAME = "essay-scoring"
 _CHECKS = "verticals_student_assessment.essays.checks"
@@ -80,16 +81,7 @@ SOLUTION = SolutionInfo(
 )
 
 
-def _rule(name: str, title: str, check: str, source: str, **limits: Any) -> dict[str, Any]:
-    return {
-        "id": f"essays.{name}",
-        "title": title,
-        "section": "checks",
-        "check": f"essays.{check}",
-        "required": False,
-        "source": source,
-        **limits,
-    }
+_rule = partial(check_rule, "essays")
 
 
 def _check(

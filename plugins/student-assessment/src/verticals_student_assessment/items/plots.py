@@ -5,11 +5,11 @@ Each table has the columns figure, x_label, y_label, series, style, x, y, lower,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from verticals.evidence.plots import plot_table
 from verticals.table import Array, Table
 from verticals_student_assessment.items.irt import ItemBank, item_curves
 from verticals_student_assessment.items.item_fit import observed_scores
@@ -19,7 +19,6 @@ FIGURES, ITEMS_EACH = 12, 4
 _SPAN = np.linspace(-3.0, 3.0, 31)  # standard deviations
 _BIN = 0.6  # standard deviations: of the points that show observed answers
 _ABILITY = "ability"
-_NAMES = ("figure", "x_label", "y_label", "series", "style")
 
 
 def item_curve_plot(bank: ItemBank, codes: Array, points: int) -> Table:
@@ -48,7 +47,7 @@ def item_curve_plot(bank: ItemBank, codes: Array, points: int) -> Table:
             for x, y, count in zip(at, seen[place], persons[place], strict=True)
             if count >= FEW
         ]
-    return _table(rows)
+    return plot_table(rows)
 
 
 def item_information_plot(bank: ItemBank) -> Table:
@@ -60,7 +59,7 @@ def item_information_plot(bank: ItemBank) -> Table:
         head = (_title("Item information", place), _ABILITY, "information", bank.names[place])
         curve = zip(where, information[place], strict=True)
         rows += [(*head, "line", x, y, np.nan, np.nan, 0) for x, y in curve]
-    return _table(rows)
+    return plot_table(rows)
 
 
 def test_information_plot(bank: ItemBank) -> Table:
@@ -72,10 +71,12 @@ def test_information_plot(bank: ItemBank) -> Table:
         ("Test information", "information", information),
         ("Standard error of measurement", "standard error", np.where(error < 1e6, error, np.nan)),
     )
-    return _table(
-        (title, _ABILITY, label, "test", "line", x, y, np.nan, np.nan, 0)
-        for title, label, values in curves
-        for x, y in zip(where, values, strict=True)
+    return plot_table(
+        [
+            (title, _ABILITY, label, "test", "line", x, y, np.nan, np.nan, 0)
+            for title, label, values in curves
+            for x, y in zip(where, values, strict=True)
+        ]
     )
 
 
@@ -101,15 +102,3 @@ def _drawn(bank: ItemBank) -> range:
 def _title(what: str, place: int) -> str:
     first = place // ITEMS_EACH * ITEMS_EACH
     return f"{what}, items {first + 1} to {first + ITEMS_EACH}"
-
-
-def _table(rows: Iterable[tuple[Any, ...]]) -> Table:
-    listed = list(rows)
-    columns: dict[str, Any] = {
-        name: np.array([row[place] for row in listed], dtype=object)
-        for place, name in enumerate(_NAMES)
-    }
-    for place, name in enumerate(("x", "y", "lower", "upper")):
-        columns[name] = np.array([row[5 + place] for row in listed], dtype=np.float64)
-    columns["persons"] = np.array([row[9] for row in listed], dtype=np.int64)
-    return Table(columns, rows=len(listed))

@@ -16,6 +16,7 @@ import numpy as np
 from verticals.collect import unit_index
 from verticals.contract import group_of
 from verticals.contract.model import DataContract
+from verticals.evidence.plots import PlotPoint, plot_table
 from verticals.finish import score_name
 from verticals.intervals import auc, design_effect, wilson
 from verticals.plugin import Model
@@ -32,19 +33,6 @@ from verticals_student_assessment.risk.measures import (
 _ROC_STEPS, _CALIBRATION_BINS = 30, 10
 _PERSONS_A_BIN = 20  # of a calibration curve: fewer show noise
 _MOST_FIGURES, _MOST_GROUPS, _MOST_WEEKS = 12, 8, 60
-_COLUMNS = (
-    "figure",
-    "x_label",
-    "y_label",
-    "series",
-    "style",
-    "x",
-    "y",
-    "lower",
-    "upper",
-    "persons",
-)
-_TEXTS = 5  # of the columns, from the left
 
 # series, style, x, y, lower, upper, persons
 Point = tuple[str, str, float, float, float, float, int]
@@ -158,7 +146,7 @@ class _Figures:
     """Collect the points of one plot table."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[str | float | int, ...]] = []
+        self._rows: list[PlotPoint] = []
         self._count = 0
 
     def add(self, figure: str, x_label: str, y_label: str, points: list[Point]) -> None:
@@ -172,12 +160,4 @@ class _Figures:
 
     def table(self) -> Table:
         """Return the columns that the report draws."""
-        columns = list(zip(*self._rows, strict=True)) or [()] * len(_COLUMNS)
-        kinds = [object] * _TEXTS + [np.float64] * 4 + [np.int64]
-        return Table(
-            {
-                name: np.array(column, dtype=kind)
-                for name, column, kind in zip(_COLUMNS, columns, kinds, strict=True)
-            },
-            rows=len(self._rows),
-        )
+        return plot_table(self._rows)

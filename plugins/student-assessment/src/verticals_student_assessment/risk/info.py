@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from verticals.plugin import AuditCheckInfo, OptionInfo, SolutionInfo
+from verticals.plugin import AuditCheckInfo, OptionInfo, SolutionInfo, check_rule
 
 _NAME = "student-risk"
 _ROOM = "verticals_student_assessment.risk"
@@ -60,16 +60,7 @@ SOLUTION = SolutionInfo(
 )
 
 
-def _rule(name: str, title: str, check: str, source: str, **limits: Any) -> dict[str, Any]:
-    return {
-        "id": f"risk.{name}",
-        "title": title,
-        "section": "checks",
-        "check": f"risk.{check}",
-        "required": False,
-        "source": source,
-        **limits,
-    }
+_rule = partial(check_rule, "risk")
 
 
 CHECKS: tuple[AuditCheckInfo, ...] = (

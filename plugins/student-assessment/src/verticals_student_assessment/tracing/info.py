@@ -6,9 +6,10 @@ convention of this plugin and named as one.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from verticals.plugin import AuditCheckInfo, OptionInfo, SolutionInfo
+from verticals.plugin import AuditCheckInfo, OptionInfo, SolutionInfo, check_rule
 
 _ROOM = "verticals_student_assessment.tracing"
 _CONVENTION = "is a convention of this plugin, not law"
@@ -51,16 +52,7 @@ SOLUTION = SolutionInfo(
 )
 
 
-def _rule(name: str, title: str, check: str, source: str, **limits: Any) -> dict[str, Any]:
-    return {
-        "id": f"tracing.{name}",
-        "title": title,
-        "section": "checks",
-        "check": f"tracing.{check}",
-        "required": False,
-        "source": source,
-        **limits,
-    }
+_rule = partial(check_rule, "tracing")
 
 
 def _check(

@@ -9,6 +9,7 @@ import numpy as np
 from verticals.collect import unit_index
 from verticals.contract.groups import group_labels, group_of
 from verticals.contract.model import DataContract
+from verticals.evidence.plots import PlotPoint, plot_table
 from verticals.intervals import Interval, auc, mean
 from verticals.table import Array, Table
 from verticals_student_assessment.tracing.fusion import FEWEST, fuse, stretches
@@ -16,15 +17,13 @@ from verticals_student_assessment.tracing.fusion import FEWEST, fuse, stretches
 MOST_ATTEMPTS = 12  # on one skill that the plot of mastery follows
 
 _SERIES = {"score": "model", "best_lr": "best logistic regression", "item_mean": "mean of the item"}
-_TEXTS = ("figure", "x_label", "y_label", "series", "style")
-_Point = tuple[str, str, str, str, str, float, float, float, float, int]
 
 
 def position_points(audited: Table, rows: Table, score: Array, label: Array) -> Table:
     """Return the area under the ROC curve along the history, of the model and the baselines."""
     columns = {**rows, "score": score, "label": label, "unit": unit_index(audited)}
     fused = fuse(columns, rows["interaction"])
-    points: list[_Point] = []
+    points: list[PlotPoint] = []
     where = stretches(fused["position"])
     for name, series in _SERIES.items():
         for place in np.unique(where).tolist():
@@ -41,7 +40,7 @@ def position_points(audited: Table, rows: Table, score: Array, label: Array) -> 
                 found,
                 unit,
             )
-    return _table(points)
+    return plot_table(points)
 
 
 def mastery_points(
@@ -53,7 +52,7 @@ def mastery_points(
     for item in contract.audited:
         if item.name in audited:
             groups[item.title] = group_of(item, audited[item.name])
-    points: list[_Point] = []
+    points: list[PlotPoint] = []
     for title, column in groups.items():
         fused = fuse({**columns, "group": column}, rows["interaction"])
         figure = "Right answers by attempt on a skill" + (f", by {title}" if title else "")
@@ -73,7 +72,7 @@ def mastery_points(
                     found,
                     unit,
                 )
-    return _table(points)
+    return plot_table(points)
 
 
 def _mastery_series(
@@ -97,7 +96,7 @@ def _point(
     x: float,
     found: Interval,
     unit: Array,
-) -> list[_Point]:
+) -> list[PlotPoint]:
     """Return one point, or none where it rests on too few persons or on nothing."""
     persons = int(np.unique(unit).size)
     if persons < FEWEST or found.estimate is None:
@@ -105,14 +104,3 @@ def _point(
     lower = np.nan if found.lower is None else found.lower
     upper = np.nan if found.upper is None else found.upper
     return [(figure, x_label, y_label, *series, x, found.estimate, lower, upper, persons)]
-
-
-def _table(points: list[_Point]) -> Table:
-    columns = list(zip(*points, strict=True)) if points else [()] * 10
-    found: dict[str, Array] = {
-        name: np.array(columns[place], dtype=object) for place, name in enumerate(_TEXTS)
-    }
-    for place, name in enumerate(("x", "y", "lower", "upper"), start=len(_TEXTS)):
-        found[name] = np.array(columns[place], dtype=np.float64)
-    found["persons"] = np.array(columns[-1], dtype=np.int64)
-    return Table(found)

@@ -7,7 +7,6 @@ could see is forgotten.
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 
 from verticals.contract.model import LABEL_TIME, TIME
 from verticals.errors import DataError
+from verticals.history.values import micros_of, text_of, value_of
 from verticals.plugin import State
 from verticals.table import Array
 from verticals_student_assessment.tracing.log import NEVER
@@ -68,14 +68,14 @@ class TracingStream:
         Raises `DataError` for a missing value, a question that comes too late, and a row that does
         not fit earlier rows of its interaction.
         """
-        roles, time = self._roles, _micros(event, TIME)
-        student, name = _text(event, roles.student), _text(event, roles.interaction)
+        roles, time = self._roles, micros_of(event, TIME)
+        student, name = text_of(event, roles.student), text_of(event, roles.interaction)
         if name is None:
             raise DataError(
                 f"{roles.interaction} is missing, expected the id of the interaction",
                 hint="give each answer an id; the rows of one answer share it",
             )
-        item, skills = int(_value(event, roles.item)), self._codes(event)
+        item, skills = int(value_of(event, roles.item)), self._codes(event)
         memory = self._students.get(student, {}) if student is not None else {}
         latest = max((held.time for held in memory.values()), default=time)
         late = time < latest
@@ -114,7 +114,7 @@ class TracingStream:
         Raises `DataError` for another value, another answer than is known, an interaction that is
         not, and an answer known before its question.
         """
-        student, name = _text(event, self._roles.student), _text(event, self._roles.interaction)
+        student, name = text_of(event, self._roles.student), text_of(event, self._roles.interaction)
         if isinstance(value, (str, bytes)) or value is None or value not in (0, 1):
             raise DataError("an answer is neither 0 nor 1, expected 1 for the right one")
         if student is None:
@@ -126,7 +126,7 @@ class TracingStream:
                 "question was pushed",
                 hint="push the question first; only the latest interactions are remembered",
             )
-        known = _micros({"time": time}, "time")
+        known = micros_of({"time": time}, "time")
         if known < held.time:
             raise DataError(
                 f"future label: an answer is said to be known {(held.time - known) / 1e6:g} s "
@@ -176,7 +176,7 @@ class TracingStream:
         self._students, self._counters = students, counters
 
     def _codes(self, event: Mapping[str, Any]) -> tuple[int, ...]:
-        return self._roles.skill_codes(_value(event, self._roles.skills_field))
+        return self._roles.skill_codes(value_of(event, self._roles.skills_field))
 
     def _answer_of(self, event: Mapping[str, Any], time: int) -> tuple[int, int] | None:
         """Return the answer that comes with its question, and when it is known; else None."""
@@ -187,7 +187,7 @@ class TracingStream:
         if LABEL_TIME in event:
             if np.isnat(np.asarray(event[LABEL_TIME], dtype="datetime64[us]")):
                 return None
-            known = _micros(event, LABEL_TIME)
+            known = micros_of(event, LABEL_TIME)
         return int(label == 1), known
 
     def _derive(
@@ -249,37 +249,6 @@ def _trimmed(memory: _Memory, time: int, cap: int) -> _Memory:
     kept |= {name for name, held in memory.items() if time <= held.known < NEVER}
     kept |= {name for name, held in memory.items() if held.time >= time}
     return {name: held for name, held in memory.items() if name in kept}
-
-
-def _value(event: Mapping[str, Any], name: str) -> Any:
-    if name not in event:
-        raise DataError(
-            f"an event has no {name}, which the derived fields need",
-            hint="bind the event with the contract of the bundle",
-        )
-    return event[name]
-
-
-def _text(event: Mapping[str, Any], name: str) -> str | None:
-    value = _value(event, name)
-    if value is not None and not isinstance(value, str):
-        raise DataError(f"{name} is a {type(value).__name__}, expected text or None")
-    return None if value is None else str(value)
-
-
-def _micros(event: Mapping[str, Any], name: str) -> int:
-    """Return a time in µs since 1970."""
-    value = _value(event, name)
-    zoned = isinstance(value, datetime.datetime) and value.tzinfo is not None
-    if zoned or not isinstance(value, (datetime.datetime, np.datetime64)):
-        raise DataError(
-            f"{name} is a {type(value).__name__}{' with a zone' if zoned else ''}, expected a "
-            "datetime64 or a datetime without a zone"
-        )
-    stamp = np.asarray(value, dtype="datetime64[us]")
-    if np.isnat(stamp):
-        raise DataError(f"{name} is missing, expected a time")
-    return int(stamp.view(np.int64))
 
 
 def _packed(texts: Sequence[str]) -> Array:

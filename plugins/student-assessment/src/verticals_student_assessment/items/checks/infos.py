@@ -6,25 +6,16 @@ with its source, or a convention of this plugin, named as one.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from verticals.plugin import AuditCheckInfo
+from verticals.plugin import AuditCheckInfo, check_rule
 
 _CHECKS = "verticals_student_assessment.items.checks"
 _SOLUTIONS = ("item-response",)
 _CONVENTION = "is a convention of this plugin, not law"
 
 
-def _rule(name: str, title: str, check: str, source: str, **limits: Any) -> dict[str, Any]:
-    return {
-        "id": f"items.{name}",
-        "title": title,
-        "section": "checks",
-        "check": f"items.{check}",
-        "required": False,
-        "source": source,
-        **limits,
-    }
+_rule = partial(check_rule, "items")
 
 
 CHECKS: tuple[AuditCheckInfo, ...] = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from verticals.evidence import plot_table
 from verticals.intervals.base import z_value
 from verticals.intervals.rates import wilson
 from verticals.table import Array, Table
@@ -28,8 +29,6 @@ MOST_ROWS = 4000
 BAND_PERSONS = 20  # of each group in a point of a curve
 MOST_BANDS = 8
 
-_AXES = ("figure", "x_label", "y_label")
-_NUMBERS = ("x", "y", "lower", "upper")
 _LIMITS = {
     False: ((SMALL, "class B begins"), (LARGE, "class C begins")),
     True: ((SMALL_POLYTOMOUS, "class B begins"), (LARGE_POLYTOMOUS, "class C begins")),
@@ -191,13 +190,13 @@ def _table(figures: Sequence[Sequence[_Point]]) -> Table:
     for points in figures[:MOST_FIGURES]:
         if len(kept) + len(points) <= MOST_ROWS:
             kept += points
-    columns: dict[str, Array] = {
-        name: np.array([getattr(point.axes, name) for point in kept], dtype=object)
-        for name in _AXES
-    }
-    for name in ("series", "style"):
-        columns[name] = np.array([getattr(point, name) for point in kept], dtype=object)
-    for name in _NUMBERS:
-        columns[name] = np.array([getattr(point, name) for point in kept], dtype=float)
-    columns["persons"] = np.array([point.persons for point in kept], dtype=np.int64)
-    return Table(columns)
+    return plot_table(
+        [
+            (
+                *(point.axes.figure, point.axes.x_label, point.axes.y_label),
+                *(point.series, point.style, point.x, point.y),
+                *(point.lower, point.upper, point.persons),
+            )
+            for point in kept
+        ]
+    )
