@@ -83,16 +83,18 @@ def comparisons(
     """
     names = group_names(attribute, labels)
     members = {name: labels == ("" if name == NOT_RECORDED else name) for name in names}
+    parts = {name: predictions.take(rows) for name, rows in members.items()}
+    measures = dict(_measures(predictions))
     found = {
-        metric: {name: measure(name, predictions.take(rows)) for name, rows in members.items()}
-        for metric, measure in _measures(predictions)
+        metric: {name: measure(name, part) for name, part in parts.items()}
+        for metric, measure in measures.items()
     }
-    for metric, measure in _measures(predictions):
+    confusion = [metric for metric in found if metric in _CONFUSION]
+    for metric, measure in measures.items():
         groups = found[metric]
-        alike = [other for other in found if other in _CONFUSION] if metric in _CONFUSION else []
+        alike = confusion if metric in _CONFUSION else [metric]
         together = pool(
-            {name: [found[other][name].events for other in alike or [metric]] for name in names},
-            min_cell,
+            {name: [found[other][name].events for other in alike] for name in names}, min_cell
         )
         if together:
             together = tuple({*together, *({POOLED} & {*members})})

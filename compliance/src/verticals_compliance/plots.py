@@ -20,7 +20,6 @@ from verticals_compliance.summaries import MIN_PERSONS, is_plot
 
 MOST_FIGURES = 12  # of one table
 MOST_POINTS = 4_000
-STYLES = ("line", "points")
 
 
 def plots(tables: Mapping[str, Table]) -> dict[str, Any]:
