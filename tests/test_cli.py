@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import verticals
 from verticals.cli.main import run
 from verticals.data import read_table, write_table
 
@@ -176,6 +177,24 @@ def test_predict_needs_features_only_and_names_a_missing_one(capsys, made, tmp_p
     error, _ = refused(capsys, *call)
     assert "income" in error
     assert not (tmp_path / "t.csv").exists()
+
+
+def test_predict_counts_what_does_not_fit_the_declarations(capsys, made, tmp_path):
+    table = read_table(made / "data.csv").table
+    colour = table["colour"].astype(object)
+    colour[[3, 700]] = "ultraviolet"
+    write_table(tmp_path / "odd.csv", table.with_columns({"colour": colour}))
+    call = ["predict", made / "model", "--data", tmp_path / "odd.csv", "--out", tmp_path / "s.csv"]
+    assert run([str(part) for part in call]) == 0
+    notes = told(capsys)[1]
+    odd = "column 'colour': 2 × not among the declared values (row 4, 701)"
+    assert notes == [f"note: {odd}"]
+    told_parts: list[str] = []
+    parts = verticals.open(made / "model").predict_stream(
+        tmp_path / "odd.csv", rows=100, notice=told_parts.append
+    )
+    assert sum(part.rows for part in parts) == 900
+    assert told_parts == [odd]
 
 
 def test_explain_is_long_and_adds_up(capsys, made, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from verticals.plugin import AuditCheckInfo, SolutionInfo
 from verticals.registry import Found, Registry
 from verticals.strictjson import sha256
 from verticals_compliance import commands
-from verticals_compliance.audit import record_schema
+from verticals_compliance.audit import record_schema, run_audit
 from verticals_compliance.commands import audit, verify_audit
+from verticals_compliance.policy import default_policy
+from verticals_compliance.records import CheckRow
 
 OPEN = """
 [policy]
@@ -62,6 +65,35 @@ def test_an_audit_says_its_findings_and_the_next_command(credit, tmp_path) -> No
     assert lines[-1] == f"next     verticals report {tmp_path / 'audit'} --out report.html"
     assert code in (0, 1, 3)
     assert max(map(len, lines[:14])) < 120
+
+
+def test_findings_that_speak_of_one_output_of_several_name_it(credit) -> None:
+    case = credit()
+    record = run_audit(case.evidence, case.bundle, default_policy()).record
+    assert commands.summary(record)[0].split() == ["status", "rule", "attribute", "value", "limit"]
+    row, judged = record.performance[0], record.findings[0]
+    check = CheckRow(
+        check="essays.kappa",
+        output="grammar",
+        attribute="sex",
+        group="girls",
+        subject="padding",
+        n=90,
+        estimate=0.6,
+        lower=0.5,
+        upper=0.7,
+        method="",
+        origin="",
+    )
+    several = dataclasses.replace(
+        record,
+        performance=(row, dataclasses.replace(row, output="grammar")),
+        checks=(check,),
+        findings=(dataclasses.replace(judged, rule="kappa", evidence="/checks/0"),),
+    )
+    header, line, *_ = commands.summary(several)
+    assert header.split() == ["status", "rule", "attribute", "of", "value", "limit"]
+    assert "grammar, girls, padding" in line
 
 
 def test_json_is_the_record(credit, tmp_path) -> None:

@@ -158,10 +158,21 @@ def counted(record: AuditRecord) -> dict[str, int]:
 def summary(record: AuditRecord) -> list[str]:
     """Return the findings as lines for a terminal: one each, most pressing first."""
     ordered = sorted(record.findings, key=lambda item: STATUSES.index(item.status))
+    several = len({row.output for row in record.performance if row.output}) > 1
     rows = [
-        (item.status, item.rule, item.attribute, _value(item), _limit(item)) for item in ordered
+        [
+            item.status,
+            item.rule,
+            item.attribute,
+            _of(record, item, several=several),
+            _value(item),
+            _limit(item),
+        ]
+        for item in ordered
     ]
-    header = ("status", "rule", "attribute", "value", "limit")
+    header = ["status", "rule", "attribute", "of", "value", "limit"]
+    if not any(row[3] for row in rows):
+        header, rows = header[:3] + header[4:], [row[:3] + row[4:] for row in rows]
     widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -169,6 +180,25 @@ def summary(record: AuditRecord) -> list[str]:
     ]
     told = ", ".join(f"{count} {name}" for name, count in counted(record).items() if count)
     return [*lines, "", f"findings {len(ordered)}: {told or 'none'}"]
+
+
+def _of(record: AuditRecord, item: Finding, *, several: bool) -> str:
+    """Return what else tells a finding from others of its rule: output, group, subject.
+
+    The output is told where the model has several.
+    """
+    section, _, place = item.evidence.removeprefix("/").partition("/")
+    rows = {
+        "checks": record.checks,
+        "explanations": record.explanations,
+        "fairness": record.fairness,
+        "performance": record.performance,
+    }
+    if not item.evidence.startswith("/") or section not in rows:
+        return ""
+    row = rows[section][int(place)]
+    names = ("output", "group", "subject") if several else ("group", "subject")
+    return ", ".join(str(part) for name in names if (part := getattr(row, name, "")))
 
 
 def _value(item: Finding) -> str:

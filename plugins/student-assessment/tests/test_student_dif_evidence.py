@@ -147,6 +147,20 @@ def test_a_small_group_is_not_measured_and_its_counts_are_not_kept():
             assert row.method == "fewer than 10 persons"
 
 
+def test_the_number_of_a_small_group_does_not_follow_from_the_others():
+    scores, group = answers(persons=900)
+    group[:] = 0
+    group[:404], group[404:411] = 1, 2  # 489, 404 and 7
+    tables = dif_tables(scores, NAMES, [1] * ITEMS, [field(group, ("boys", "girls", "others"))])
+    girls, others = read_comparisons(tables["items.dif_comparisons"])
+    assert (girls.reference_persons, girls.persons, others.persons) == (489, 400, 0)
+    assert girls.measured
+    group[404:411] = -1  # the same 7 in no group
+    tables = dif_tables(scores, NAMES, [1] * ITEMS, [field(group, ("boys", "girls"))])
+    (alone,) = read_comparisons(tables["items.dif_comparisons"])
+    assert (alone.reference_persons, alone.persons) == (489, 400)
+
+
 def test_the_largest_group_is_the_reference_where_the_first_is_small():
     scores, group = answers(persons=300, sizes=(0.01, 0.3, 0.69))
     tables = dif_tables(scores, NAMES, [1] * ITEMS, [field(group, ("a", "b", "c"))])
@@ -310,7 +324,8 @@ def test_decisions_at_cut_scores_are_told_as_recorded():
         {
             "cut": texts("pass", "pass"),
             "theta": [0.0, 0.0],
-            "standard_error": [0.31, 0.31],
+            "standard_error": [0.62, 0.62],
+            "relative_error": [0.31, 0.31],
             "attribute": texts("", "sex"),
             "group": texts("", "girls"),
             "consistency": [0.86, 0.85],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from verticals_student_assessment.items.evidence import fit_table
 from verticals_student_assessment.items.irt import (
     FitOptions,
     ItemBank,
@@ -123,6 +124,15 @@ def test_observed_scores_lie_on_the_curve_of_a_true_bank():
     assert persons.sum(axis=1) == pytest.approx(np.full(20, 6000.0))
 
 
+def test_the_few_who_left_answers_out_do_not_follow_from_the_table_of_fit():
+    bank = twenty()
+    answers, _ = drawn(bank, 606, 5)
+    answers[:3, 0] = -1
+    assert set(fit_table(bank, answers, fitted=False, points=41)["persons"]) == {600}
+    answers[:20, 0] = -1
+    assert set(fit_table(bank, answers, fitted=False, points=41)["persons"]) == {586}
+
+
 def test_holm_as_r_prints_it_and_passing_over_what_is_not_known():
     """R: p.adjust(c(.01, .04, .03, .005), "holm") is .03 .06 .06 .02."""
     expected = [0.03, 0.06, 0.06, 0.02]
@@ -146,6 +156,22 @@ def test_reliabilities_come_near_the_squared_correlation_with_the_truth():
     alpha = cronbach_alpha(answers.astype(float))
     assert alpha.value == pytest.approx(truth, abs=0.04)
     assert alpha.lower < alpha.value < alpha.upper
+
+
+def test_reliability_of_scores_that_are_not_drawn_towards_the_mean():
+    """The error of a WLE adds to the spread of abilities, that of an EAP takes from it."""
+    bank = twenty(5)
+    answers, ability = drawn(bank, 5000, 6)
+    scored = score_persons(bank, answers, scoring="WLE")
+    truth = np.corrcoef(scored.ability, ability)[0, 1] ** 2
+    found = empirical_reliability(scored.ability, scored.error, np.arange(5000), scoring="WLE")
+    assert found.value == pytest.approx(truth, abs=0.02)
+    drawn_in = empirical_reliability(scored.ability, scored.error, np.arange(5000))
+    assert drawn_in.value > truth + 0.02  # the other formula promises too much
+    random = np.random.default_rng(3)
+    noise = random.normal(size=400)
+    nothing = empirical_reliability(noise, np.full(400, 1.0), np.arange(400), scoring="WLE")
+    assert nothing.lower < 0.0 < nothing.upper
 
 
 def test_marginal_reliability_does_not_hang_on_the_scale():

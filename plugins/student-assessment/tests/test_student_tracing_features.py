@@ -276,6 +276,19 @@ def test_bad_events_are_refused_and_change_nothing(contract):
     assert late.counters["late_events"] == 1
 
 
+def test_questions_that_are_forgotten_without_an_answer_are_counted(contract):
+    stream = tracing_features(changed(contract, cap=2, recent=1)).stream()
+    asked = [("s1", f"i{n}", n, "q001", "area", np.nan) for n in range(5)]
+    events = bound(contract, asked)
+    rows = [{k: events[k][row] for k in events if k != "right"} for row in range(events.rows)]
+    for event in rows:
+        stream.push(event)
+    assert stream.counters["forgotten_questions"] == 2  # the last one is asked at this very time
+    with pytest.raises(DataError, match="not remembered"):
+        stream.label(rows[0], 1, rows[4][TIME])
+    stream.label(rows[3], 1, rows[4][TIME])
+
+
 def test_a_damaged_or_foreign_state_is_refused(contract):
     stream = tracing_features(contract).stream()
     table = bound(contract, [("s1", "a", 50, "q001", "area", 1)])

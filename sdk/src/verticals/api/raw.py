@@ -60,13 +60,17 @@ def iter_raw(
     encoding: str | None = None,
     skip_bad: bool = False,
 ) -> Iterator[Raw]:
-    """Read a file in chunks of at most `rows` rows; a folder comes as one."""
+    """Read a file in chunks of at most `rows` rows, numbered throughout; a folder comes as one."""
     if _folder(data, readers) is not None:
         yield load_raw(contract, data, readers=readers, skip_bad=skip_bad)
         return
     columns = text_columns(contract)
+    before = 0
     for table in iter_tables(data, rows=rows, text_columns=columns, encoding=encoding):
-        yield with_files(contract, table, root_of(data), readers, skip_bad=skip_bad)
+        numbers = np.arange(before + 1, before + table.rows + 1, dtype=np.int64)
+        numbered = table if ROW in table else table.with_columns({ROW: numbers})
+        before += table.rows
+        yield with_files(contract, numbered, root_of(data), readers, skip_bad=skip_bad)
 
 
 def with_files(

@@ -14,7 +14,7 @@ from verticals.api.raw import Raw, iter_raw, load_raw, pipeline_digests
 from verticals.api.vertical import Vertical, load_vertical
 from verticals.bundle import Bundle, check_solution, open_bundle
 from verticals.collect import Attributes, output_infos, unit_index
-from verticals.contract import DataContract, bind
+from verticals.contract import DataContract, Note, bind, merged_notes
 from verticals.contract.model import ID
 from verticals.data import fingerprint, retired_rows
 from verticals.errors import BundleError, CallError, EvidenceError, ExplanationError
@@ -109,27 +109,32 @@ class Scorer:
         """Score a file in chunks, in bounded memory.
 
         A solution with derived fields reads whole histories, and so gets the whole file at once.
-        `notice` is told what was skipped.
+        `notice` is told what was skipped, what is odd in the data and, at the end, which values
+        do not fit the declarations.
         """
         if self.vertical.features is not None:
-            yield self.predict(path, reasons=reasons, encoding=encoding)
-            return
-        for found in iter_raw(
-            self.bundle.contract,
-            path,
-            readers=self.vertical.readers,
-            rows=rows,
-            encoding=encoding,
-            skip_bad=skip_bad,
-        ):
-            if notice is not None:
-                for note in found.notes:
-                    notice(note)
-            table = self.bind(found.table)
-            if notice is not None:
-                for note in self.vertical.scored_rows(table, self.contract)[1]:
-                    notice(note)
+            parts = iter((self.raw(path, encoding=encoding, skip_bad=skip_bad),))
+        else:
+            parts = iter_raw(
+                self.bundle.contract,
+                path,
+                readers=self.vertical.readers,
+                rows=rows,
+                encoding=encoding,
+                skip_bad=skip_bad,
+            )
+        told = notice or (lambda _: None)
+        odd: tuple[Note, ...] = ()
+        for found in parts:
+            bound = bind(self.bundle.contract, found.table, targets=False, audited=False)
+            odd = merged_notes((*odd, *bound.notes))
+            table = self.vertical.derive(bound.table)
+            _, unscored = self.vertical.scored_rows(table, self.contract)
+            for note in (*found.notes, *self.vertical.feature_notes(table), *unscored):
+                told(note)
             yield self.scored(table, reasons)
+        for item in odd:
+            told(item.text)
 
     def scored(self, table: Table, reasons: int = 0) -> Table:
         """Return the scored columns of a bound table, as `predict` gives them."""
@@ -235,7 +240,8 @@ class Scorer:
         Raises `ContractError` if the data lack a target, `EvidenceError` if they are empty.
         """
         raw = self.raw(data, encoding=encoding, skip_bad=skip_bad)
-        notes, table = raw.notes, self.bind(raw.table, targets=True)
+        table = self.bind(raw.table, targets=True)
+        notes = (*raw.notes, *self.vertical.feature_notes(table))
         retired = retired_rows(table, self.contract)
         if retired.any():
             notes = (

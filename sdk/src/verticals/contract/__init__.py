@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from verticals.contract.canonical import canonical
 from verticals.contract.check import Bound, bind, resolve
-from verticals.contract.columns import Note
+from verticals.contract.columns import Note, merged_notes
 from verticals.contract.draft import Draft, draft_contract
 from verticals.contract.dump import contract_digest, dump_contract
 from verticals.contract.durations import is_duration, microseconds
@@ -72,6 +72,7 @@ __all__ = [
     "group_labels",
     "group_of",
     "is_duration",
+    "merged_notes",
     "microseconds",
     "parse_contract",
     "read_contract",

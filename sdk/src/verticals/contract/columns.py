@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -51,6 +52,23 @@ class Note:
         count = f"{self.count:,} × " if self.count else ""
         rows = f" (row {', '.join(map(str, self.rows[:3]))}{', …' * (self.count > 3)})"
         return f"{where}{count}{self.message}{rows if self.rows else ''}"
+
+
+def merged_notes(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """Return the notes of several parts of a table as one each, their counts summed."""
+    found: dict[tuple[str, str, str], Note] = {}
+    for note in notes:
+        key = (note.kind, note.column, note.message)
+        held = found.get(key)
+        found[key] = note
+        if held is not None:
+            found[key] = dataclasses.replace(
+                held,
+                count=held.count + note.count,
+                rows=(*held.rows, *note.rows)[:SHOWN_ROWS],
+                seen=tuple(dict.fromkeys((*held.seen, *note.seen)))[:SHOWN_VALUES],
+            )
+    return tuple(found.values())
 
 
 class Log:

@@ -58,8 +58,8 @@ class EssayFinish:
     """Turn the chances of each level into points, intervals, and a word for who must read it.
 
     Of each trait: `<trait>` (expected step of the scale, 0 the lowest), `<trait>_points`,
-    `<trait>_score` (the nearest declared level), `<trait>_lower` and `<trait>_upper`, in points,
-    NaN for an empty essay.
+    `<trait>_score` (the nearest declared level), `<trait>_lower` and `<trait>_upper`, in points;
+    all NaN for an empty essay.
     Of the essay: `review` (1: a person must read it) and `review_reason`.
     """
 
@@ -118,15 +118,15 @@ class EssayFinish:
             top = len(points) - 1
             low, high = (np.clip(step + side * reach, 0, top) for side in (-1.0, 1.0))
             lower, upper = in_points(low, points), in_points(high, points)
-            found[target.name] = step
             told = {
-                "points": in_points(step, points),
-                "score": points[np.rint(step).astype(np.int64)],
-                "lower": lower,
-                "upper": upper,
+                "": step,
+                "_points": in_points(step, points),
+                "_score": points[np.rint(step).astype(np.int64)],
+                "_lower": lower,
+                "_upper": upper,
             }
             for what, values in told.items():  # nothing was written that could be worth points
-                found[f"{target.name}_{what}"] = np.where(empty, np.nan, values)
+                found[f"{target.name}{what}"] = np.where(empty, np.nan, values)
             wide |= upper - lower > self.chosen.widest
         reasons = self._reasons(scores, wide, settings["off_topic_below"])
         found["review"] = (reasons != "").astype(np.float64)

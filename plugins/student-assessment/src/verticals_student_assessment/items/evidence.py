@@ -45,7 +45,12 @@ from verticals_student_assessment.items.precision import (
     empirical_reliability,
     marginal_reliability,
 )
-from verticals_student_assessment.items.small_counts import FEW, told_groups, told_persons
+from verticals_student_assessment.items.small_counts import (
+    FEW,
+    rounded_persons,
+    told_groups,
+    told_persons,
+)
 
 _SPAN = np.linspace(-3.0, 3.0, 13)  # standard deviations
 
@@ -75,7 +80,7 @@ def evidence(model: ItemModel, parts: Mapping[str, Table]) -> Mapping[str, Table
         "items.responses": responses_table(model.items.names, persons.counted),
         "items.fit": fit_table(bank, own, fitted=known, points=points),
         "items.information": information_table(bank),
-        "items.reliability": reliability_table(bank, persons, points),
+        "items.reliability": reliability_table(model, persons, points),
         "items.model": model_table(model),
         "items.notes": notes_table(model, persons.counted),
         "items.plot_curves": plots.item_curve_plot(bank, persons.codes, points),
@@ -185,9 +190,13 @@ def responses_table(names: Sequence[str], counted: Counted) -> Table:
 
 
 def fit_table(bank: ItemBank, codes: Array, *, fitted: bool, points: int) -> Table:
-    """Return S-X² of every item; `persons` are those who answered every item."""
+    """Return S-X² of every item; `persons` are those who answered every item.
+
+    Where fewer than 10 did not, their number is told down to a whole ten.
+    """
     found = item_fit(bank, codes, points=points, fitted=fitted)
     items = len(bank.names)
+    persons = rounded_persons(found.persons, exact=not 0 < len(codes) - found.persons < FEW)
     return Table(
         {
             "item": _text(bank.names),
@@ -197,7 +206,7 @@ def fit_table(bank: ItemBank, codes: Array, *, fitted: bool, points: int) -> Tab
             "p_value": found.p_value,
             "p_holm": holm(found.p_value),
             "effect": found.effect,
-            "persons": np.full(items, found.persons, dtype=np.int64),
+            "persons": np.full(items, persons, dtype=np.int64),
         }
     )
 
@@ -211,12 +220,14 @@ def information_table(bank: ItemBank) -> Table:
     return Table({"ability": where, "information": information, "standard_error": error})
 
 
-def reliability_table(bank: ItemBank, persons: _Persons, points: int) -> Table:
+def reliability_table(model: ItemModel, persons: _Persons, points: int) -> Table:
     """Return marginal reliability, and the empirical one and alpha over all and by group."""
-    rows = [("marginal", "", "", marginal_reliability(bank, points))]
+    rows = [("marginal", "", "", marginal_reliability(model.bank, points))]
     for attribute, group, chosen in _groups(persons):
         found, unit = persons.found, persons.unit[chosen]
-        empirical = empirical_reliability(found.ability[chosen], found.error[chosen], unit)
+        empirical = empirical_reliability(
+            found.ability[chosen], found.error[chosen], unit, scoring=model.settings.scoring
+        )
         rows.append(("empirical", attribute, group, empirical))
         rows.append(("alpha", attribute, group, cronbach_alpha(persons.raw[chosen])))
     everyone = len(persons.unit)
@@ -250,6 +261,7 @@ def classification_table(model: ItemModel, persons: _Persons) -> Table:
             "cut": _text([row[0] for row in rows]),
             "theta": np.array([row[1] for row in rows]),
             "standard_error": np.array([row[2] for row in rows]),
+            "relative_error": np.array([row[2] / bank.sd for row in rows]),
             "attribute": _text([row[3] for row in rows]),
             "group": _text([row[4] for row in rows]),
             **_estimates([row[5].consistency for row in rows], _interval_names("consistency")),

@@ -2,7 +2,10 @@
 
     marginal     ∫ I σ² / (I σ² + 1) under the trait's distribution, from the items alone
                  (Green et al. 1984, J. Educ. Meas. 21; `marginal_rxx` of R's mirt)
-    empirical    var(θ̂) / (var(θ̂) + mean se²), from the scored persons (`empirical_rxx`)
+    empirical    from the scored persons. EAP and MAP are drawn towards the mean:
+                 var(θ̂) / (var(θ̂) + mean se²) (`empirical_rxx`). WLE is not, its error adds to the
+                 spread: 1 − mean se² / var(θ̂) (Adams 2005, Stud. Educ. Eval. 31; `WLErel` of R's
+                 TAM), which falls below 0 where scores tell nothing
     alpha        Cronbach's, from persons who answered every item, with the interval of Feldt (1965)
 
 Classification at a cut is Rudner's (2001, 2005; Pract. Assess. Res. Eval. 7 and 10): an estimate is
@@ -42,8 +45,10 @@ def marginal_reliability(bank: ItemBank, points: int = 61) -> Estimate:
     return Estimate(value=float(grid.weights @ (information / (information + 1.0))))
 
 
-def empirical_reliability(ability: Array, error: Array, unit: Array) -> Estimate:
-    """Return var(θ̂) / (var(θ̂) + mean se²) of the persons whose score is not NaN.
+def empirical_reliability(
+    ability: Array, error: Array, unit: Array, *, scoring: str = "EAP"
+) -> Estimate:
+    """Return the reliability of the persons whose score is not NaN, by how they were scored.
 
     The interval is by the delta method, with influences summed by `unit` (persons,), so that rows
     of one person count once. None is measured from fewer than 10 units.
@@ -54,14 +59,13 @@ def empirical_reliability(ability: Array, error: Array, unit: Array) -> Estimate
     if count < LEAST_PERSONS:
         return Estimate(persons=count)
     variance, noise = float(score.var()), float(squared.mean())
-    if variance + noise <= 0:
+    whole = variance if scoring == "WLE" else variance + noise
+    if whole <= 0:
         return Estimate(persons=count)
     influence = noise * ((score - score.mean()) ** 2 - variance) - variance * (squared - noise)
-    value = variance / (variance + noise)
-    width = _Z * _clustered(influence / (variance + noise) ** 2, units, count)
-    return Estimate(
-        value=value, lower=max(0.0, value - width), upper=min(1.0, value + width), persons=count
-    )
+    value = 1.0 - noise / whole
+    width = _Z * _clustered(influence / whole**2, units, count)
+    return Estimate(value=value, lower=value - width, upper=min(1.0, value + width), persons=count)
 
 
 def cronbach_alpha(scores: Array) -> Estimate:

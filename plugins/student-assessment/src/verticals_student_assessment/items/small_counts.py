@@ -17,6 +17,11 @@ def told_persons(persons: Array, total: int) -> Array:
     return np.where((rest > 0) & (rest < FEW), np.nan, persons)
 
 
+def rounded_persons(persons: int, *, exact: bool) -> int:
+    """Return a number of persons, down to a whole ten where the exact one would tell too much."""
+    return persons if exact else persons - persons % FEW
+
+
 def told_groups(sizes: Sequence[int], rest: int = 0) -> list[bool]:
     """Return which groups of one attribute may be told, by their numbers of persons.
 

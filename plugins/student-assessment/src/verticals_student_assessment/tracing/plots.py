@@ -55,7 +55,9 @@ def mastery_points(
     points: list[PlotPoint] = []
     for title, column in groups.items():
         fused = fuse({**columns, "group": column}, rows["interaction"])
-        figure = "Right answers by attempt on a skill" + (f", by {title}" if title else "")
+        figure = "Right answers by attempt on a skill" + (
+            f", by {title}" if title else ", all students"
+        )
         for name, which, style in _mastery_series(contract, title, column):
             for attempt in range(MOST_ATTEMPTS):
                 here = (fused["attempt"] == attempt) & (fused["group"] == name)

@@ -2,7 +2,8 @@
 
 Of each student are kept the `cap` latest answers that are known, those that are known later, the
 `cap` latest questions without an answer yet, and what is of the latest time: what no later question
-could see is forgotten.
+could see is forgotten. A question without an answer that is forgotten is counted; in a batch, where
+all answers are at hand, an answer that comes after so many others is still seen.
 """
 
 from __future__ import annotations
@@ -24,7 +25,14 @@ from verticals_student_assessment.tracing.looking_back import Answers, Questions
 from verticals_student_assessment.tracing.roles import NOTHING, Roles, skill_table
 
 _FORMAT = 1
-_COUNTERS = ("questions", "answers", "repeated_answers", "late_events", "without_student")
+_COUNTERS = (
+    "questions",
+    "answers",
+    "repeated_answers",
+    "late_events",
+    "without_student",
+    "forgotten_questions",  # never answered, beyond the cap: an answer that comes yet is refused
+)
 _UNKNOWN = -1  # whether an answer was right, while it is not known
 
 
@@ -102,7 +110,9 @@ class TracingStream:
             return values
         self._counters["answers"] += int(answer is not None and (held is None or held.right < 0))
         memory[name] = merged
-        self._students[student] = _trimmed(memory, time, roles.cap)
+        kept = _trimmed(memory, time, roles.cap)
+        self._counters["forgotten_questions"] += _unanswered(memory) - _unanswered(kept)
+        self._students[student] = kept
         return values
 
     def label(self, event: Mapping[str, Any], value: Any, time: Any) -> None:
@@ -249,6 +259,10 @@ def _trimmed(memory: _Memory, time: int, cap: int) -> _Memory:
     kept |= {name for name, held in memory.items() if time <= held.known < NEVER}
     kept |= {name for name, held in memory.items() if held.time >= time}
     return {name: held for name, held in memory.items() if name in kept}
+
+
+def _unanswered(memory: _Memory) -> int:
+    return sum(held.right == _UNKNOWN for held in memory.values())
 
 
 def _packed(texts: Sequence[str]) -> Array:

@@ -82,9 +82,9 @@ def cut_scores(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Meas
                 table,
                 place,
                 "items.cut_error",
-                ("standard_error",),
+                ("relative_error",),
                 subject=cut,
-                method=f"standard error of measurement {where}",
+                method=f"standard error of measurement {where}, in standard deviations of ability",
             )
         for name, what in (
             ("consistency", "share of persons whom a parallel test would put on the same side"),

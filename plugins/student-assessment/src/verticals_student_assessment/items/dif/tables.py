@@ -25,7 +25,11 @@ from verticals_student_assessment.items.dif.cells import (
 )
 from verticals_student_assessment.items.dif.mantel import MIN_PERSONS
 from verticals_student_assessment.items.dif.purify import Purified, purify
-from verticals_student_assessment.items.small_counts import told_persons
+from verticals_student_assessment.items.small_counts import (
+    rounded_persons,
+    told_groups,
+    told_persons,
+)
 
 COMPARISONS, ITEMS, COUNTS = "items.dif_comparisons", "items.dif_items", "items.dif_counts"
 
@@ -47,7 +51,11 @@ class GroupField:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Describe one focal group beside its reference group, and how persons were matched."""
+    """Describe one focal group beside its reference group, and how persons were matched.
+
+    Numbers of persons are told down to a whole ten where the exact ones of an attribute's groups
+    would tell, by subtraction, that of a group below 10, or of those in no group.
+    """
 
     attribute: str
     role: str
@@ -155,6 +163,11 @@ def _comparisons(
     sizes = [int((index == place).sum()) for place in range(len(field.groups))]
     if len(sizes) < 2:
         return
+    # Exact numbers of all other groups would tell, by subtraction, that of a group below 10.
+    told = [
+        rounded_persons(size, exact=exact)
+        for size, exact in zip(sizes, told_groups(sizes, rest=index.size - sum(sizes)), strict=True)
+    ]
     reference, rule = 0, "first declared"
     if sizes[0] < MIN_PERSONS:
         reference, rule = int(np.argmax(sizes)), "largest: the first has fewer than 10 persons"
@@ -175,8 +188,8 @@ def _comparisons(
                 reference=field.groups[reference],
                 focal=field.groups[focal],
                 reference_rule=rule,
-                reference_persons=sizes[reference],
-                persons=sizes[focal],
+                reference_persons=told[reference],
+                persons=told[focal],
                 matching_items=int(purified.matching.sum()) if purified else 0,
                 steps=purified.steps if purified else 0,
                 purification=purified.outcome if purified else "",
