@@ -194,7 +194,7 @@ def _of(record: AuditRecord, item: Finding, *, several: bool) -> str:
         "fairness": record.fairness,
         "performance": record.performance,
     }
-    if not item.evidence.startswith("/") or section not in rows:
+    if section not in rows or not place.isdigit():
         return ""
     row = rows[section][int(place)]
     names = ("output", "group", "subject") if several else ("group", "subject")
