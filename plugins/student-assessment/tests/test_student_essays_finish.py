@@ -23,6 +23,7 @@ from verticals_student_assessment.essays.finish import (
     EssayFinish,
     finish_for,
     in_points,
+    level_points,
 )
 
 VALUES = ("1", "1.5", "2", "2.5", "3")
@@ -128,6 +129,19 @@ def test_matched_scale_has_the_human_spread():
     assert found["style"].mean() == pytest.approx(table["style"].mean(), abs=0.05)
     plain = finish_for(contract(), None, {})
     assert plain.apply(shrunk, plain.fit(shrunk, table))["style"].std() < 0.6
+
+
+def test_matched_scale_keeps_the_declared_coverage_with_few_persons():
+    """The limit is of persons whom the scale was not fitted to."""
+    finish = finish_for(contract(), None, {"scale": "matched", "coverage": 0.8})
+    inside = []
+    for seed in range(300):
+        columns, table = scored(40, seed=seed)
+        new, truth = scored(200, seed=10_000 + seed)
+        found = finish.apply(new, finish.fit(columns, table))
+        points = level_points(finish.contract.targets[0])[truth["style"].astype(int)]
+        inside.append(((found["style_lower"] <= points) & (points <= found["style_upper"])).mean())
+    assert np.mean(inside) >= 0.8 - 2 * np.std(inside) / 300**0.5
 
 
 def test_private_finish_reads_few_persons_as_the_whole_scale():

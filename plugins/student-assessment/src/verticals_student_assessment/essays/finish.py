@@ -136,17 +136,25 @@ class EssayFinish:
     def _fit_trait(
         self, target: Target, scores: Columns, table: Table, persons: Array | None
     ) -> dict[str, Any]:
-        """Return the conformal limit of one trait, and the scale where it is matched."""
+        """Return the conformal limit of one trait, and the scale where it is matched.
+
+        A matched scale takes every other person for itself: those whom the scale was fitted to
+        would not show how far it errs on new ones.
+        """
         label = np.asarray(table[target.name], dtype=np.float64)
         known = ~np.isnan(label)
         label = label[known]
         whose = None if persons is None else persons[known]
         here = {name: np.asarray(column)[known] for name, column in scores.items()}
         fitted: dict[str, Any] = {}
+        measured = np.ones(len(label), dtype=bool)
         if self.chosen.scale == "matched":
-            fitted["matched"] = _matching(np.asarray(here[target.name]), label)
+            measured = _every_other(len(label), whose)
+            machine = np.asarray(here[target.name])
+            fitted["matched"] = _matching(machine[~measured], label[~measured])
         step, spread = self._scaled(target, here, fitted)
-        ratio = np.abs(label - step) / spread
+        ratio = (np.abs(label - step) / spread)[measured]
+        whose = None if whose is None else whose[measured]
         if self.epsilon is None:
             found = conformal.limit(ratio, self.chosen.coverage, whose)
         else:
@@ -214,8 +222,16 @@ def in_points(step: Array, points: Array) -> Array:
     return np.asarray(np.interp(step, np.arange(len(points)), points))
 
 
+def _every_other(rows: int, persons: Array | None) -> Array:
+    """Return (rows,) True for every other person, beginning with the first."""
+    number = np.arange(rows) if persons is None else np.unique(persons, return_inverse=True)[1]
+    return np.asarray(number % 2 == 0)
+
+
 def _matching(machine: Array, human: Array) -> dict[str, float]:
     """Return means, and how far to widen, so that machine scores spread as human ones do."""
+    if not machine.size:
+        return {"machine": 0.0, "human": 0.0, "widened": 1.0}
     spread = float(machine.std())
     widened = float(human.std()) / spread if spread > 0 else 1.0
     return {
