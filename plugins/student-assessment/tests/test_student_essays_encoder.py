@@ -466,9 +466,9 @@ class TestModel:
         assert all(np.isfinite(found[name][1:]).all() for name in numbers)
         lacking = {name for name in numbers if np.isnan(found[name][0])}
         assert lacking == {
-            f"{trait}_{what}"
+            f"{trait}{what}"
             for trait in ("style", "order")
-            for what in ("points", "score", "lower", "upper")
+            for what in ("", "_points", "_score", "_lower", "_upper")
         }
 
     def test_clipped_and_empty_are_counted(self, trained):
@@ -485,6 +485,8 @@ class TestModel:
         topical = found[finishing.TOPICAL]
         assert topical[0] == pytest.approx(1.0, abs=1e-5)
         assert topical[1] < topical[0]
+        assert found[finishing.STRAY][0] == found[finishing.STRAY][1]
+        assert -1.0 <= found[finishing.STRAY][0] <= 1.0
 
     @pytest.mark.parametrize("prompts", ["one text", [""], ["a", 3], {"a": "b"}])
     def test_prompts_that_are_no_texts_are_refused_before_training(self, prompts):

@@ -14,6 +14,7 @@ from verticals_student_assessment.essays.finish import (
     CLIPPED,
     EMPTY,
     OFF_TOPIC,
+    STRAY,
     TOO_LONG,
     TOO_SHORT,
     TOPICAL,
@@ -49,7 +50,7 @@ def scored(rows, seed=0, spread=0.7):
     columns = {"style": chances @ steps}
     columns |= {f"style_{value}": chances[:, place] for place, value in enumerate(VALUES)}
     columns |= {WORDS: np.full(rows, 200.0), CLIPPED: np.zeros(rows), UNKNOWN: np.zeros(rows)}
-    columns[TOPICAL] = np.full(rows, np.nan)
+    columns[TOPICAL] = columns[STRAY] = np.full(rows, np.nan)
     table = Table({"style": label, GROUP: np.array([f"s{n}" for n in range(rows)], dtype=object)})
     return columns, table
 
@@ -149,7 +150,9 @@ def test_private_finish_reads_few_persons_as_the_whole_scale():
     assert isinstance(finish, EssayFinish)
     columns, table = scored(30)
     columns[TOPICAL] = np.full(30, 0.5)
+    columns[STRAY] = np.full(30, 0.2)
     settings = finish.fit(columns, table)
+    assert settings["off_topic_below"] == 0.2  # of public texts
     assert settings["traits"]["style"]["limit"] is None
     found = finish.apply(columns, settings)
     assert (found["style_lower"] == 1).all()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -19,6 +20,16 @@ TRAITS = ("organisation", "vocabulary", "grammar")
 LEVELS = tuple(np.arange(1.0, 5.01, 0.5))
 _MOST_SLIPS = 4.0  # in a sentence, on average, at level 1
 _RATER = 0.3  # standard deviation of a rater about the level, in points
+
+#: Sentences that belong to no prompt one would set.
+STRAYING = (
+    "The harbour of the small island freezes over almost every January.",
+    "A sturdy bicycle pump needs a gauge, a stable foot, and a long hose.",
+    "Most violins are varnished several times before they are strung.",
+    "The recipe calls for two ripe lemons, a spoonful of honey, and fresh thyme.",
+    "Lighthouses were once tended by families who rarely saw the mainland.",
+    "Granite weathers slowly, whereas limestone dissolves in acid rain.",
+)
 
 #: Slips of learners: what is looked for, and what stands in its place.
 _SLIPS: tuple[tuple[str, str], ...] = (
@@ -96,6 +107,11 @@ def reference_texts(count: int = 32, seed: int = 11) -> list[str]:
         write(topics[place % len(topics)], _Level(**dict(zip(TRAITS, row, strict=True))), random)
         for place, row in enumerate(levels)
     ]
+
+
+def stray_texts() -> list[str]:
+    """Return public texts on subjects of no prompt: three sentences each, in every combination."""
+    return [" ".join(chosen) for chosen in combinations(STRAYING, 3)]
 
 
 def write(topic: str, level: _Level, random: np.random.Generator) -> str:

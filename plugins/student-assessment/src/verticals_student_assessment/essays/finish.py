@@ -1,9 +1,10 @@
 """What a teacher gets: each trait in points with an interval, and whether a person must read it.
 
-Intervals and the limit of what is on topic are fitted on the calibration part; without privacy as
-they are, with privacy bought from epsilon in equal shares. An essay goes to a person where it is
-empty, too short or too long, in another language, unlike every declared prompt, or where a
-trait's interval is too wide to be of use; the reason says which.
+Intervals are fitted on the calibration part; without privacy as they are, with privacy bought from
+epsilon in equal shares. So is the limit of what is on topic; with privacy it is what public texts
+on other subjects come up to, since the rare essay below it is lost in any noise. An essay goes to
+a person where it is empty, too short or too long, in another language, unlike every declared
+prompt, or where a trait's interval is too wide to be of use; the reason says which.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import numpy as np
 from verticals.contract import DataContract, Target
 from verticals.contract.model import GROUP
 from verticals.errors import PrivacyError, TrainingError
-from verticals.finish import private_quantile
 from verticals.plugin import Columns, Output
 from verticals.table import Array, Table
 from verticals_student_assessment.essays import conformal
 from verticals_student_assessment.essays.options import EssayOptions, essay_options
 
 #: Facts of each text that a model hands over beside its scores.
-WORDS, CLIPPED, UNKNOWN, TOPICAL = "@words", "@clipped", "@unknown", "@topical"
+WORDS, CLIPPED, UNKNOWN = "@words", "@clipped", "@unknown"
+#: How near a text is to the nearest prompt, and how near public texts on other subjects come.
+TOPICAL, STRAY = "@topical", "@stray"
 
 EMPTY = "empty essay"
 TOO_SHORT = "too short"
@@ -101,8 +103,7 @@ class EssayFinish:
             target.name: self._fit_trait(target, scores, table, persons)
             for target in self.contract.targets
         }
-        topical = np.asarray(scores[TOPICAL], dtype=np.float64)
-        cut = None if np.isnan(topical).all() else self._topic_cut(topical, persons)
+        cut = self._topic_cut(scores)
         return {"coverage": self.chosen.coverage, "traits": traits, "off_topic_below": cut}
 
     def apply(self, scores: Columns, settings: Mapping[str, Any]) -> Columns:
@@ -163,17 +164,17 @@ class EssayFinish:
 
     @property
     def _each(self) -> float:
-        """Return what each trait, and the topic's limit where there is one, may spend."""
-        topics = any(field.settings.get("prompts") for field in self.contract.inputs)
-        return (self.epsilon or 0.0) / (len(self.contract.targets) + bool(topics))
+        """Return what each trait may spend."""
+        return (self.epsilon or 0.0) / len(self.contract.targets)
 
-    def _topic_cut(self, topical: Array, persons: Array | None) -> float:
-        known = topical[~np.isnan(topical)]
+    def _topic_cut(self, scores: Columns) -> float | None:
+        """Return below which similarity to every prompt an essay is off topic; None without one."""
+        topical = np.asarray(scores[TOPICAL], dtype=np.float64)
+        if np.isnan(topical).all():
+            return None
         if self.epsilon is None:
-            return float(np.quantile(known, _OFF_TOPIC_SHARE))
-        unit = (np.clip(known, -1.0, 1.0) + 1.0) / 2.0
-        whose = None if persons is None else persons[~np.isnan(topical)]
-        return 2.0 * private_quantile(unit, _OFF_TOPIC_SHARE, self._each, persons=whose) - 1.0
+            return float(np.nanquantile(topical, _OFF_TOPIC_SHARE))
+        return float(np.asarray(scores[STRAY])[0])  # alike in all rows: no private text is in it
 
     def _scaled(
         self, target: Target, scores: Columns, fitted: Mapping[str, Any]

@@ -95,6 +95,8 @@ class EssayNetwork(nn.Module):
         layers, hidden = int(config.num_hidden_layers) + 1, int(config.hidden_size)
         self.groups = [hidden] * (2 * layers if chosen.pooling == "full" else 1) + [len(MEASURES)]
         columns = sum(self.groups)
+        # Small features mix all layers; topics are told apart by the last one, which stands behind.
+        self._pooled_columns = columns + (0 if chosen.pooling == "full" else hidden)
         self.register_buffer("centre", torch.zeros(columns))
         self.register_buffer("spread", torch.ones(len(self.groups)))
         steps = [len(target.values) - 1 for target in targets]
@@ -150,7 +152,7 @@ class EssayNetwork(nn.Module):
         return self._scaled(self.pooled(texts))
 
     def pooled(self, texts: Tensor) -> Tensor:
-        """Return pooled states and measures, unscaled: (rows, columns).
+        """Return pooled states and measures, unscaled, and what topics are compared by.
 
         A frozen encoder reads each text once; what it made of it stays in memory, within bounds.
         """
@@ -163,26 +165,24 @@ class EssayNetwork(nn.Module):
     def fit_scale(self, texts: Array) -> None:
         """Set centre and spread of the features by public reference texts (rows, 1 + w, length)."""
         found = self._in_parts(torch.from_numpy(texts).to(self.centre.device))
+        found = found[:, : len(self.centre)]
         self.centre.copy_(found.mean(dim=0))
         spreads = [part.std(dim=0).mean() for part in torch.split(found, self.groups, dim=1)]
         self.spread.copy_(torch.stack(spreads).clamp(min=_LEAST))
 
     def embedding(self, pooled: Tensor) -> Tensor:
         """Return the unit vector by which topics are compared, from pooled features."""
-        last = self._last_mean(pooled)
+        hidden, layers = self.groups[0], (len(self.groups) - 1) // 2
+        end = layers * hidden if self.chosen.pooling == "full" else pooled.shape[1]
+        last = pooled[:, end - hidden : end]
         unit: Tensor = last / last.norm(dim=1, keepdim=True).clamp(min=_LEAST)
         return unit
-
-    def _last_mean(self, pooled: Tensor) -> Tensor:
-        half = (len(self.groups) - 1) // 2 if self.chosen.pooling == "full" else 1
-        end = sum(self.groups[:half])
-        return pooled[:, end - self.groups[0] : end]
 
     def _scaled(self, pooled: Tensor) -> Tensor:
         """Centre, and give each group of columns a norm of about one."""
         widths = torch.tensor(self.groups, device=pooled.device)
         scale = torch.repeat_interleave(self.spread * widths.sqrt(), widths)
-        return (pooled - self.centre) / scale
+        return (pooled[:, : len(self.centre)] - self.centre) / scale
 
     def _remembered(self, texts: Tensor) -> Tensor:
         keys = [_digest(row) for row in texts.cpu().numpy()]
@@ -192,9 +192,9 @@ class EssayNetwork(nn.Module):
             read = self._in_parts(texts[torch.tensor(new)]).cpu().numpy()
             fresh = {keys[place]: row for place, row in zip(new, read, strict=True)}
         rows = [fresh[key] if key in fresh else self._kept[key] for key in keys]
-        room = _KEPT_BYTES // (4 * sum(self.groups)) - len(self._kept)
+        room = _KEPT_BYTES // (4 * self._pooled_columns) - len(self._kept)
         self._kept.update(list(fresh.items())[: max(room, 0)])
-        found = np.stack(rows) if rows else np.zeros((0, sum(self.groups)), dtype=np.float32)
+        found = np.stack(rows) if rows else np.zeros((0, self._pooled_columns), dtype=np.float32)
         return torch.from_numpy(found).to(self.centre.device)
 
     def _in_parts(self, texts: Tensor) -> Tensor:
@@ -205,7 +205,7 @@ class EssayNetwork(nn.Module):
         device = self.centre.device
         lengths = (texts[:, 1:] >= 0).sum(dim=(1, 2))
         order = torch.argsort(lengths, stable=True).tolist()
-        found = torch.zeros(len(texts), sum(self.groups), device=device)
+        found = torch.zeros(len(texts), self._pooled_columns, device=device)
         most = texts.shape[1] * texts.shape[2]
         at_once = 1 if device.type == "cpu" else max(1, _TOKENS_AT_ONCE // most)
         for start in range(0, len(order), at_once):
@@ -239,7 +239,7 @@ class EssayNetwork(nn.Module):
             spreads.append(variance.clamp(min=_LEAST).sqrt())
         measured = texts[:, 0, len(FACTS) : HEAD]
         if self.chosen.pooling == "small":
-            return torch.cat([torch.stack(means).mean(dim=0), measured], dim=1)
+            return torch.cat([torch.stack(means).mean(dim=0), measured, means[-1]], dim=1)
         return torch.cat([*means, *spreads, measured], dim=1)
 
     def _arithmetic(self, device: torch.device) -> torch.autocast:

@@ -15,6 +15,7 @@ from verticals.contract import DataContract
 from verticals.intervals import mean
 from verticals.plugin import Columns
 from verticals.table import Array, Table
+from verticals_student_assessment.essays.compose import STRAYING
 from verticals_student_assessment.essays.finish import in_points, level_points
 from verticals_student_assessment.essays.language import words_of
 from verticals_student_assessment.essays.measures import sentences_of
@@ -27,14 +28,6 @@ _FILLER = (
     "great many aspects deserve careful attention. Furthermore, numerous perspectives contribute "
     "significantly to the overall significance of the matter. Consequently, one must acknowledge "
     "the fundamental importance of everything that has been mentioned above."
-)
-_ASTRAY = (
-    "The harbour of the small island freezes over almost every January.",
-    "A sturdy bicycle pump needs a gauge, a stable foot, and a long hose.",
-    "Most violins are varnished several times before they are strung.",
-    "The recipe calls for two ripe lemons, a spoonful of honey, and fresh thyme.",
-    "Lighthouses were once tended by families who rarely saw the mainland.",
-    "Granite weathers slowly, whereas limestone dissolves in acid rain.",
 )
 
 Change = Callable[[str, np.random.Generator], str]
@@ -70,7 +63,7 @@ def strayed(text: str, random: np.random.Generator) -> str:
     """Return the text with its second half replaced by sentences about something else."""
     pieces = [piece.strip() for piece in sentences_of(text)]
     kept = pieces[: (len(pieces) + 1) // 2]
-    others = [_ASTRAY[place % len(_ASTRAY)] for place in range(len(pieces) - len(kept))]
+    others = [STRAYING[place % len(STRAYING)] for place in range(len(pieces) - len(kept))]
     return " ".join([*kept, *others])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,12 @@ from verticals_student_assessment.essays.body import (
     encoder_folder,
     load_body,
 )
-from verticals_student_assessment.essays.compose import reference_texts
+from verticals_student_assessment.essays.compose import reference_texts, stray_texts
 from verticals_student_assessment.essays.demo import demo
 from verticals_student_assessment.essays.evidence import essay_evidence
 from verticals_student_assessment.essays.finish import (
     CLIPPED,
+    STRAY,
     TOPICAL,
     UNKNOWN,
     WORDS,
@@ -57,6 +59,14 @@ class EssayModel:
         self._prompts: Array | None = None
         if prompts:
             self._prompts = self._read(np.array(prompts, dtype=object))[1]
+
+    @cached_property
+    def _stray(self) -> float:
+        """Return how near public texts on other subjects come to any prompt; NaN without one."""
+        if self._prompts is None:
+            return float("nan")
+        embedding = self._read(np.array(stray_texts(), dtype=object))[1]
+        return float((embedding @ self._prompts.T).max())
 
     @property
     def network(self) -> EssayNetwork:
@@ -112,6 +122,7 @@ class EssayModel:
             CLIPPED: named["clipped"],
             UNKNOWN: np.array(unknown, dtype=np.float64),
             TOPICAL: topical.astype(np.float64),
+            STRAY: np.full(len(texts), self._stray),
         }
 
     @torch.no_grad()
