@@ -8,7 +8,7 @@
     large      100,000 × 200 with standard errors (irt_speed.py)
     dif        type I error and power of the DIF statistics (dif_simulation.py)
     essays     ELLIPSE, five folds, frozen encoder (essay_quality.py)
-    lora       ELLIPSE, one fold, LoRA (essay_quality.py; half an hour on one core)
+    lora       ELLIPSE, five folds, LoRA (essay_quality.py; an hour and a half on one core)
     tracing    a simulated log (student_tracing.py)
 
 Each section is a script of its own, run by itself so that its memory and its seconds are its own.
@@ -37,7 +37,7 @@ def sections(scratch: str) -> dict[str, list[str]]:
         "large": ["irt_speed.py", "--only", "large"],
         "dif": ["dif_simulation.py"],
         "essays": essays,
-        "lora": [*essays, "--lora", "1"],
+        "lora": [*essays, "--lora", "0", "1", "2", "3", "4"],
         "tracing": ["student_tracing.py"],
     }
 

@@ -203,7 +203,7 @@ def _of(record: AuditRecord, item: Finding, *, several: bool) -> str:
 
 def _value(item: Finding) -> str:
     if item.value is None:
-        return item.evidence if not item.evidence.startswith("/") else "–"
+        return item.evidence if not item.evidence.startswith("/") else "too little data"
     if item.lower is None or item.upper is None or item.lower == item.upper:
         return f"{item.value:.4g}"
     return f"{item.value:.4g} ({item.lower:.4g} to {item.upper:.4g})"

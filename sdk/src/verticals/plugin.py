@@ -75,6 +75,7 @@ class SolutionInfo:
     not_for: str = ""
     requirements: tuple[str, ...] = ()  # on data, in words
     options: tuple[OptionInfo, ...] = ()
+    drafter: str = ""  # "package.module:NAME", a `verticals.contract.Drafter`; imports no torch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from verticals.cli.output import (
 from verticals.errors import CallError, ContractError
 
 if TYPE_CHECKING:
-    from verticals.contract import Bound, DataContract, Note
+    from verticals.contract import Bound, DataContract, Drafter, Note
 
 
 @click.group("contract")
@@ -35,14 +35,23 @@ def contract_group() -> None:
 def draft_command(
     data: Path, solution: str, out: Path | None, encoding: str | None, as_json: bool
 ) -> None:
-    """Propose a contract for DATA; a human reviews every value that was read from the data."""
+    """Propose a contract for DATA; a human reviews every value that was read from the data.
+
+    With --solution it has the parts that the solution asks for, as far as names tell them.
+    """
     from verticals.contract import draft_contract
     from verticals.data import read_table
 
     if out is not None and out.exists():
         raise CallError(f"{out} exists already", hint="choose another --out, or remove it first")
     loaded = read_table(data, encoding=encoding)
-    draft = draft_contract(loaded.table, solution=solution, name=data.stem, source=data.name)
+    draft = draft_contract(
+        loaded.table,
+        solution=solution,
+        name=data.stem,
+        source=data.name,
+        refine=_drafter(solution) if solution else None,
+    )
     if out is not None:
         from verticals.files import write_file
 
@@ -116,6 +125,13 @@ def check_command(
         f"({len(declared.inputs)} model fields, {len(declared.audited)} audited, "
         f"{len(declared.targets)} targets)"
     )
+
+
+def _drafter(solution: str) -> Drafter | None:
+    """Return what refines a draft for a solution; raise `PluginError` where it is not known."""
+    from verticals.registry import discover, find, load_drafter
+
+    return load_drafter(find(discover(), solution))
 
 
 def _held(

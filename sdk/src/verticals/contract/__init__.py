@@ -8,7 +8,7 @@ from __future__ import annotations
 from verticals.contract.canonical import canonical
 from verticals.contract.check import Bound, bind, resolve
 from verticals.contract.columns import Note, merged_notes
-from verticals.contract.draft import Draft, draft_contract
+from verticals.contract.draft import Draft, Drafter, Refined, draft_contract
 from verticals.contract.dump import contract_digest, dump_contract
 from verticals.contract.durations import is_duration, microseconds
 from verticals.contract.groups import group_labels, group_of, value_labels
@@ -59,10 +59,12 @@ __all__ = [
     "DataContract",
     "Decision",
     "Draft",
+    "Drafter",
     "Entity",
     "Field",
     "History",
     "Note",
+    "Refined",
     "Target",
     "bind",
     "canonical",

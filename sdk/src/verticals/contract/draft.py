@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -46,14 +48,40 @@ class Draft:
     findings: tuple[str, ...]
 
 
-def draft_contract(raw: Table, *, solution: str = "", name: str = "", source: str = "") -> Draft:
+@dataclass(frozen=True, kw_only=True)
+class Refined:
+    """Hold a drafted contract as a solution would have it.
+
+    `comments` stand beside the keys whose paths they name: ("fields", "item", "categories").
+    """
+
+    contract: DataContract
+    comments: Mapping[tuple[str, ...], str] = dataclasses.field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    findings: tuple[str, ...] = ()
+
+
+#: What a solution makes of a draft, given the raw table: `SolutionInfo.drafter` names one.
+Drafter = Callable[[DataContract, Table], Refined]
+
+
+def draft_contract(
+    raw: Table,
+    *,
+    solution: str = "",
+    name: str = "",
+    source: str = "",
+    refine: Drafter | None = None,
+) -> Draft:
     """Propose a contract for a raw table: YAML text that `parse_contract` accepts.
 
     Kinds, bounds and categories are read from the rows, and every such value is marked, by a
     comment and in the field's `drafted` list. Names suggest the target, the protected fields and
     the identifiers. The findings name columns that look like identifiers, like proxies of a
     protected column (AUC above .90 for one of its groups), and like leaks (AUC above .95 for the
-    target, or constant within it); leaks and identifiers are left out of the model.
+    target, or constant within it); leaks and identifiers are left out of the model. `refine`
+    then gives the draft the parts that one solution asks for.
 
     Raises `ContractError` if the table has no rows or no named column.
     """
@@ -72,11 +100,6 @@ def draft_contract(raw: Table, *, solution: str = "", name: str = "", source: st
         keys, target, taken = NO_KEYS, None, frozenset()
     rest = [item for item in columns if item.column not in taken]
     fields, remarks = _fields(columns, rest, keys, target)
-    named = {field.name: field.column for field in fields}
-    findings = [*keys.findings, _said(target)]
-    findings += [f"{named[name]!r} {remark}" for name, remark in remarks.items()]
-    if not any(field.role == "protected" for field in fields):
-        findings.append("no column is named like a protected trait: an audit needs role protected")
     contract = DataContract(
         solution=solution or "unnamed",
         name=name or Path(source).stem or "draft",
@@ -88,13 +111,26 @@ def draft_contract(raw: Table, *, solution: str = "", name: str = "", source: st
         decision=guess_decision(target),
         fields=fields,
     )
-    comments = _comments(contract) | {("fields", name): text for name, text in remarks.items()}
-    return Draft(text=_HEADER + render(contract, comments), findings=tuple(findings))
+    refined = Refined(contract=contract) if refine is None else refine(contract, raw)
+    contract = refined.contract
+    # A column that the solution has found a use for is no longer left out for its looks.
+    same = {item.name: item.column for item in contract.fields if item in fields}
+    remarks = {name: text for name, text in remarks.items() if name in same}
+    comments = _comments(contract)
+    comments |= {("fields", name): text for name, text in remarks.items()}
+    findings = [*keys.findings, *(_said(item) for item in contract.targets)]
+    if refine is None and not contract.targets:
+        findings.append("no column is named like a target: declare it under targets")
+    findings += [f"{same[name]!r} {remark}" for name, remark in remarks.items()]
+    if not any(item.role == "protected" for item in contract.fields):
+        findings.append("no column is named like a protected trait: an audit needs role protected")
+    return Draft(
+        text=_HEADER + render(contract, {**comments, **refined.comments}),
+        findings=(*findings, *refined.findings),
+    )
 
 
-def _said(target: Target | None) -> str:
-    if target is None:
-        return "no column is named like a target: declare it under targets"
+def _said(target: Target) -> str:
     what = f"{target.column!r} is taken as the target, by its name"
     if target.kind != "binary":
         return f"{what}: {target.kind}"

@@ -69,7 +69,7 @@ def guess_keys(columns: Sequence[Profile], rows: int) -> Keys:
     for column in columns:
         found = set(words(column.column))
         if _is_key(column, rows):
-            if not unique and column.distinct == rows and found & KEY:
+            if not unique and column.distinct == rows and found & (KEY | PERSON):
                 unique = column.column
             else:
                 others[column.column] = "looks like an identifier"

@@ -53,7 +53,7 @@ ADVERSE = _set(
 )
 WELCOME = _set(
     """
-    accept accepted approval approve approved benign good granted hired pass passed promoted
+    accept accepted approval approve approved benign correct good granted hired pass passed promoted
     success survived
     """
 )

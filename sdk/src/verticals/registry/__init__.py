@@ -12,6 +12,7 @@ from verticals.registry.loading import (
     load,
     load_check,
     load_command,
+    load_drafter,
     load_report_format,
     load_target,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "load",
     "load_check",
     "load_command",
+    "load_drafter",
     "load_report_format",
     "load_target",
 ]

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pluggy
 
+from verticals.contract import Drafter
 from verticals.errors import PluginError
 from verticals.plugin import (
     AuditCheck,
@@ -61,16 +62,27 @@ def load(found: Found[SolutionInfo]) -> TorchSolution | Solution:
     )
 
 
+def load_drafter(found: Found[SolutionInfo]) -> Drafter | None:
+    """Import what refines a draft of a contract, where a solution names one.
+
+    Raises `PluginError` if it cannot be imported or called.
+    """
+    if not found.info.drafter:
+        return None
+    return _load_callable(found, f"drafter of {found.info.name!r}", found.info.drafter)
+
+
 def load_check(found: Found[AuditCheckInfo]) -> AuditCheck:
     """Import an audit check; raise `PluginError` if it cannot be imported or called."""
-    return cast(AuditCheck, _load_callable(found, f"audit check {found.info.name!r}"))
+    what = f"audit check {found.info.name!r}"
+    return cast(AuditCheck, _load_callable(found, what, found.info.target))
 
 
 def load_report_format(
     found: Found[ReportFormatInfo],
 ) -> Callable[[Mapping[str, Any]], bytes]:
     """Import a report format; raise `PluginError` if it cannot be imported or called."""
-    return _load_callable(found, f"report format {found.info.name!r}")
+    return _load_callable(found, f"report format {found.info.name!r}", found.info.target)
 
 
 def load_target(text: str, *, distribution: str = "") -> object:
@@ -120,12 +132,12 @@ def reported(what: str, module: str, distribution: str) -> Iterator[None]:
         ) from error
 
 
-def _load_callable(found: Found[Any], what: str) -> Callable[..., Any]:
-    value = load_target(found.info.target, distribution=found.distribution)
+def _load_callable(found: Found[Any], what: str, target: str) -> Callable[..., Any]:
+    value = load_target(target, distribution=found.distribution)
     if callable(value) and not isinstance(value, type):
         return value
     raise PluginError(
-        f"{what}: target {found.info.target} is {type(value).__name__}, expected a function",
+        f"{what}: target {target} is {type(value).__name__}, expected a function",
         hint=f"let the target of {found.info.name!r} in {found.distribution} name a function",
     )
 

@@ -63,6 +63,10 @@ def violations(info: Info) -> list[str]:
 
 
 def _solution(info: SolutionInfo) -> Iterable[str]:
+    if info.drafter != "" and not (
+        isinstance(info.drafter, str) and TARGET.fullmatch(info.drafter)
+    ):
+        yield f"drafter {info.drafter!r} is not of the form package.module:NAME"
     for name in ("domain", "intended_use", "not_for"):
         if not isinstance(getattr(info, name), str):
             yield f"{name} is {getattr(info, name)!r}, expected text"
