@@ -10,11 +10,14 @@ import sys
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from verticals import plugin, registry
+from verticals.contract import draft_contract
 from verticals.errors import PluginError
 from verticals.registry import Found, Problem, Registry
+from verticals.table import Table
 
 GOOD = """
 from verticals.plugin import SolutionInfo, hookimpl
@@ -208,6 +211,7 @@ def test_a_plugin_without_a_hook_is_a_problem(site):
             "options=(OptionInfo(name='w', default=1, help='', choices=(2, 3)),)",
             "option 'w' has the default 1",
         ),
+        ("drafter='acme.draft'", "drafter 'acme.draft' is not of the form package.module:NAME"),
         ("summary=None", "summary is None"),
         ("not_for=7", "not_for is 7"),
     ],
@@ -495,6 +499,54 @@ def test_a_check_that_is_no_function_is_refused(site, name, kind):
     check = plugin.AuditCheckInfo(name="odd", target=f"{module}:{name}", needs=())
     with pytest.raises(PluginError, match=f"is {kind}, expected a function"):
         registry.load_check(Found(info=check, distribution="acme-load", version="1"))
+
+
+DRAFTERS = """
+from verticals.contract import Refined
+
+def good(draft, raw):
+    print("noise")
+    return Refined(contract=draft, findings=("look here",))
+
+def failing(draft, raw):
+    return raw["no such column"]
+
+def odd(draft, raw):
+    return draft
+"""
+
+
+def drafter(module: str, name: str) -> Found[plugin.SolutionInfo]:
+    target = f"{module}:{name}"
+    described = plugin.SolutionInfo(
+        name="odd", api_version=1, state_version=1, target="a:S", drafter=target
+    )
+    return Found(info=described, distribution="acme-drafts", version="1")
+
+
+def test_a_draft_is_refined_by_the_solution(site, capsys):
+    module = site.install("acme-drafts", DRAFTERS)
+    raw = Table({"colour": np.array(["red", "blue"], dtype=object)})
+    assert registry.load_drafter(info("a:S")) is None
+    made = draft_contract(raw, refine=registry.load_drafter(drafter(module, "good")))
+    assert made.findings[-1] == "look here"
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("failing", "drafter of 'odd' failed: KeyError"),
+        ("odd", "drafter of 'odd' returned DataContract, expected verticals.contract.Refined"),
+    ],
+)
+def test_a_drafter_that_fails_is_a_problem_of_its_plugin(site, name, message):
+    module = site.install("acme-drafts", DRAFTERS)
+    raw = Table({"colour": np.array(["red", "blue"], dtype=object)})
+    refine = registry.load_drafter(drafter(module, name))
+    with pytest.raises(PluginError, match=message) as error:
+        draft_contract(raw, refine=refine)
+    assert error.value.hint
 
 
 # commands

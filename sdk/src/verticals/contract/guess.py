@@ -108,7 +108,8 @@ def _is_key(column: Profile, rows: int) -> bool:
 
 def _repeats(column: Profile, found: set[str]) -> bool:
     """Tell whether a column is named like a key, and its values tie rows together."""
-    if not found & KEY or not (column.numbers is None or column.whole):
+    named = found & KEY or (found and found <= PERSON)
+    if not named or not (column.numbers is None or column.whole):
         return False
     person = bool(found & PERSON) and column.kind == "categorical"
     return person or column.kind in ("many", "numeric")

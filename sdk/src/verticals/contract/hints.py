@@ -10,55 +10,58 @@ from verticals.contract.rules import RESERVED
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
-def _set(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text, as a set of hints."""
     return frozenset(text.split())
 
 
 # Whose rows a repeated key may tie together.
-PERSON = _set(
+PERSON = word_set(
     """
     applicant borrower candidate client customer learner member patient person pupil student
     subject user
     """
 )
-KEY = _set("guid id identifier idx index key no nr number rownames ref reference uuid")
-PERSONAL = _set(
+KEY = word_set("guid id identifier idx index key no nr number rownames ref reference uuid")
+PERSONAL = word_set(
     """
     address email firstname fullname iban lastname mail mobile name passport phone ssn surname
     telephone username
     """
 )
-PLACE = _set(
+PLACE = word_set(
     """
     borough census city county district neighborhood neighbourhood postal postcode street
     suburb tract zip zipcode
     """
 )
-PROTECTED = _set(
+PROTECTED = word_set(
     """
-    age black citizen citizenship disabilities disability disabled ethnic ethnicity female
-    foreign gender hispan hispanic latino male marital marriage married nationality native
-    pregnancy pregnant race racial religion religious sex sexual veteran
+    age black citizen citizenship deprivation deprived disabilities disability disabled ethnic
+    ethnicity female foreign gender hispan hispanic latino male marital marriage married
+    nationality native pregnancy pregnant race racial religion religious ses sex sexual veteran
     """
 )
-BIRTH = _set("birth birthdate birthday birthdate dob born")
+BIRTH = word_set("birth birthdate birthday birthdate dob born")
 # The age of a thing is nobody's.
-THING = _set("account building business car company credit device firm house loan property vehicle")
-ADVERSE = _set(
+THING = word_set(
+    "account building business car company credit device firm house loan property vehicle"
+)
+ADVERSE = word_set(
     """
     abnormal attrition bad bankrupt bankruptcy churn churned default denied denial died
     dropout fail failed failure fraud malignant readmission readmitted reject rejected
     rejection
     """
 )
-WELCOME = _set(
+WELCOME = word_set(
     """
     accept accepted approval approve approved benign correct good granted hired pass passed promoted
     success survived
     """
 )
-SPLIT = _set("fold partition split")
-_TARGET = _set(
+SPLIT = word_set("fold partition split")
+_TARGET = word_set(
     """
     class classification creditability diagnosis label outcome response result target y
     """

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pluggy
 
-from verticals.contract import Drafter
+from verticals.contract import DataContract, Drafter, Refined
 from verticals.errors import PluginError
 from verticals.plugin import (
     AuditCheck,
@@ -25,6 +25,7 @@ from verticals.plugin import (
 )
 from verticals.registry.model import Found
 from verticals.registry.rules import TARGET
+from verticals.table import Table
 
 HOOKS = ("verticals_solutions", "verticals_audit_checks", "verticals_report_formats")
 
@@ -65,11 +66,26 @@ def load(found: Found[SolutionInfo]) -> TorchSolution | Solution:
 def load_drafter(found: Found[SolutionInfo]) -> Drafter | None:
     """Import what refines a draft of a contract, where a solution names one.
 
-    Raises `PluginError` if it cannot be imported or called.
+    Raises `PluginError` if it cannot be imported or called; and so does what it returns, where
+    the plugin's code fails.
     """
-    if not found.info.drafter:
+    target = found.info.drafter
+    if not target:
         return None
-    return _load_callable(found, f"drafter of {found.info.name!r}", found.info.drafter)
+    what = f"drafter of {found.info.name!r}"
+    refine = _load_callable(found, what, target)
+
+    def safely(draft: DataContract, raw: Table) -> Refined:
+        with reported(f"{what} failed", target.partition(":")[0], found.distribution):
+            refined = refine(draft, raw)
+        if isinstance(refined, Refined):
+            return refined
+        raise PluginError(
+            f"{what} returned {type(refined).__name__}, expected verticals.contract.Refined",
+            hint=f"correct {target} in {found.distribution}",
+        )
+
+    return safely
 
 
 def load_check(found: Found[AuditCheckInfo]) -> AuditCheck:

@@ -23,6 +23,7 @@ SOLUTION = SolutionInfo(
     api_version=1,
     state_version=1,
     target="verticals_student_assessment.essays.solution:SOLUTION",
+    drafter="verticals_student_assessment.essays.draft:refine",
     offers=frozenset({"private"}),
     domain="education",
     summary="Scores essays on declared traits with intervals; uncertain ones go to a person",

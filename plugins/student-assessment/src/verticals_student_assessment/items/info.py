@@ -12,6 +12,7 @@ SOLUTION = SolutionInfo(
     api_version=1,
     state_version=1,
     target="verticals_student_assessment.items.solution:SOLUTION",
+    drafter="verticals_student_assessment.items.draft:refine",
     domain="education",
     summary="Fits items of a test and scores students on one scale, with errors of measurement",
     intended_use=(

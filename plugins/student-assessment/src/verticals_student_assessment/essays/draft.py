@@ -1,0 +1,185 @@
+"""Refine the draft of a contract for essay-scoring: the text, the traits, a second rater."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from verticals.contract import DataContract, Field, Refined, Target
+from verticals.contract.draft import GUESS, READ
+from verticals.contract.hints import field_name, is_protected, label_of, word_set, words
+from verticals.contract.profile import Profile, profile
+from verticals.table import Table
+
+_TEXT = word_set("answer essay fulltext response text writing")
+_TRAIT = word_set(
+    """
+    argument cohesion content conventions development fluency grammar holistic ideas language
+    mark mechanics organisation organization overall phraseology points rating score spelling
+    structure style syntax trait vocabulary voice
+    """
+)
+_TOPIC = word_set("prompt task topic")
+_SECOND = word_set("second rater2 r2 reader2 other")
+_RATER = _SECOND | word_set("rater reader r")
+_STEPS = (0.5, 1.0)
+_MOST_LEVELS = 21
+
+
+def refine(draft: DataContract, raw: Table) -> Refined:
+    """Return the draft with the essay's text, its traits as ordinal targets, and second raters."""
+    given = {item.column for item in draft.fields} | {item.column for item in draft.targets}
+    columns = [profile(name, raw[name]) for name in raw if name in given]
+    text = _text(columns, raw)
+    scored = [item for item in columns if _is_trait(item)]
+    first = [item for item in scored if not set(_parts(item.column)) & _SECOND]
+    findings = []
+    if text is None:
+        findings.append(
+            "no column looks like the text of an essay: declare it under fields, such as "
+            "essay: {column: text, kind: text}"
+        )
+    if not first:
+        findings.append(
+            "no column looks like a score: declare each trait under targets, such as "
+            "overall: {column: score, kind: ordinal, values: [1, 2, 3, 4]}"
+        )
+    names: list[str] = []
+    scales = _scales(first)
+    targets = tuple(
+        _target(item, _named(item.column, names), levels)
+        for item, levels in zip(first, scales, strict=True)
+    )
+    fields = [] if text is None else [_essay(text, _named(text, names))]
+    seconds = _second_raters([item for item in scored if item not in first], targets)
+    fields += [_rater(item, of, _named(item.column, names)) for item, of in seconds]
+    used = {item.column for item in targets} | {item.column for item in fields}
+    for item in draft.fields:
+        if item.column not in used:
+            plain = dataclasses.replace(_not_read(item), name=_named(item.name, names))
+            fields.append(plain)
+    findings += [
+        f"{item.column!r} is taken as a second rating of {of.name}" for item, of in seconds
+    ]
+    if text is not None:
+        findings.append("declare the prompts in the settings, so that essays off topic are noticed")
+    comments: dict[tuple[str, ...], str] = {("targets", item.name): GUESS for item in targets}
+    comments |= {("targets", item.name, "values"): READ for item in targets}
+    comments |= {("fields", item.name, "settings"): GUESS for item in fields if item.settings}
+    contract = dataclasses.replace(
+        draft, targets=targets, decision=None, fields=tuple(fields) or draft.fields
+    )
+    return Refined(contract=contract, comments=comments, findings=tuple(findings))
+
+
+def _text(columns: Sequence[Profile], raw: Table) -> str | None:
+    """Return the column of the essays: named like one, or else the one of most words."""
+    prose = [item.column for item in columns if item.kind in ("text", "many")]
+    named = [name for name in prose if set(_parts(name)) & _TEXT]
+    lengths = {name: _words(raw, name) for name in named or prose}
+    best = max(lengths, key=lambda name: lengths[name], default=None)
+    return best if best is not None and lengths[best] >= 8.0 else None
+
+
+def _words(raw: Table, name: str) -> float:
+    texts = [str(value) for value in raw[name][:200] if value is not None]
+    return float(np.mean([len(text.split()) for text in texts])) if texts else 0.0
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Return the words of a name, and those with the digits behind them: "rater2"."""
+    with_digits = "".join(sign.lower() if sign.isalnum() else " " for sign in name).split()
+    return (*words(name), *with_digits)
+
+
+def _is_trait(column: Profile) -> bool:
+    """Tell whether a column is named like a score, and holds even steps of points."""
+    if not set(_parts(column.column)) & _TRAIT or is_protected(column.column):
+        return False
+    return column.numbers is not None and bool(_levels(column))
+
+
+def _levels(column: Profile) -> tuple[str, ...]:
+    """Return the levels of a score without gaps, lowest first; nothing if it has no even steps."""
+    seen = np.unique([float(value) for value in column.values])
+    if len(seen) < 2:
+        return ()
+    for step in _STEPS[::-1]:
+        levels = np.arange(seen[0], seen[-1] + step / 2, step)
+        if len(levels) <= _MOST_LEVELS and np.isin(seen, levels).all():
+            return tuple(f"{level:g}" for level in levels)
+    return ()
+
+
+def _scales(columns: Sequence[Profile]) -> list[tuple[str, ...]]:
+    """Return the levels of each trait; those of one step are taken to share one scale."""
+    own = [np.array(_levels(item), dtype=np.float64) for item in columns]
+    steps = [float(levels[1] - levels[0]) for levels in own]
+    found = []
+    for step in steps:
+        alike = np.concatenate(
+            [levels for levels, other in zip(own, steps, strict=True) if other == step]
+        )
+        shared = np.arange(alike.min(), alike.max() + step / 2, step)
+        found.append(tuple(f"{level:g}" for level in shared))
+    return found
+
+
+def _target(column: Profile, name: str, levels: tuple[str, ...]) -> Target:
+    return Target(
+        name=name,
+        column=column.column,
+        kind="ordinal",
+        values=levels,
+        label=label_of(column.column),
+    )
+
+
+def _essay(column: str, name: str) -> Field:
+    """Return the field of the text, with windows for essays of up to about 1,400 words."""
+    settings = {"windows": 8, "length": 256, "language": "en"}
+    return Field(name=name, column=column, kind="text", label=label_of(column), settings=settings)
+
+
+def _second_raters(
+    columns: Sequence[Profile], targets: Sequence[Target]
+) -> list[tuple[Profile, Target]]:
+    """Return each column of a second rater with the trait whose name it shares."""
+    found = []
+    for column in columns:
+        own = set(words(column.column)) - _RATER
+        same = [item for item in targets if set(words(item.column)) - _RATER == own]
+        if len(same) == 1 and set(_levels(column)) <= set(same[0].values):
+            found.append((column, same[0]))
+    return found
+
+
+def _rater(column: Profile, of: Target, name: str) -> Field:
+    return Field(
+        name=name,
+        column=column.column,
+        kind="ordinal",
+        role="ignore",
+        levels=of.values,
+        label=label_of(column.column),
+        settings={"second_rater_of": of.name},
+    )
+
+
+def _not_read(item: Field) -> Field:
+    """Return a field that the model does not read: the text is all it reads.
+
+    What essays were written about is audited.
+    """
+    if item.role != "feature":
+        return item
+    if item.kind == "categorical" and set(words(item.column)) & _TOPIC:
+        return dataclasses.replace(item, role="stratum")
+    return Field(name=item.name, column=item.column, kind="text", role="ignore", label=item.label)
+
+
+def _named(column: str, taken: list[str]) -> str:
+    taken.append(field_name(column, len(taken) + 1, taken))
+    return taken[-1]
