@@ -183,6 +183,7 @@ class Amount:
     currency_column: str = ""
     rates: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     unknown: str = "refuse"
+    drafted: tuple[str, ...] = ()  # as of a field: ("bounds",)
 
 
 @dataclass(frozen=True, kw_only=True)

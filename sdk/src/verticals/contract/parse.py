@@ -233,6 +233,7 @@ _AMOUNT: Mapping[str, Convert] = MappingProxyType(
         "currency_column": as_text,
         "rates": as_weights,
         "unknown": one_of(("refuse", "missing")),
+        "drafted": as_texts,
     }
 )
 

@@ -65,7 +65,11 @@ def unreviewed(contract: DataContract) -> tuple[str, ...]:
     of private data that no budget was spent on. A person confirms it by setting a value that is
     right without looking at the data, and taking the key off the field's `drafted` list.
     """
-    return tuple(f"{field.name}.{key}" for field in contract.fields for key in field.drafted)
+    amount = contract.amount.drafted if contract.amount else ()
+    return (
+        *(f"amount.{key}" for key in amount),
+        *(f"{field.name}.{key}" for field in contract.fields for key in field.drafted),
+    )
 
 
 def broken_rules(contract: DataContract) -> Iterator[Broken]:
