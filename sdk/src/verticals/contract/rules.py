@@ -40,7 +40,10 @@ _APPLIES = (  # key, the kinds that it speaks of
 )
 _BLOCKS = ("numeric", "categorical", "boolean", "ordinal", "sequence")
 _AUDITED = ("numeric", "categorical", "boolean", "ordinal")
-_DRAFTABLE = ("bounds", "scale", "bins", "bands", "categories", "levels", "missing", "size", "kind")
+_DRAFTABLE = (
+    *("bounds", "scale", "bins", "bands", "categories", "levels", "missing", "size", "kind"),
+    "settings",
+)
 
 
 def validate_contract(contract: DataContract) -> None:

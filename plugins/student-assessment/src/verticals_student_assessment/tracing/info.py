@@ -20,6 +20,7 @@ SOLUTION = SolutionInfo(
     api_version=1,
     state_version=1,
     target=f"{_ROOM}.solution:SOLUTION",
+    drafter=f"{_ROOM}.draft:refine",
     offers=frozenset({"private", "attributions", "reasons", "online"}),
     domain="education",
     summary="Predicts whether a student's next answer is right, from the student's earlier answers",
