@@ -19,7 +19,7 @@ from verticals_compliance.decisions import human_decisions
 from verticals_compliance.details import describe, write_details
 from verticals_compliance.findings import exit_code
 from verticals_compliance.policy import default_policy, read_policy
-from verticals_compliance.records import AuditRecord, Finding
+from verticals_compliance.records import INCONCLUSIVE, AuditRecord, Finding
 from verticals_compliance.verify import evidence_path
 from verticals_compliance.verify import verify_audit as recompute
 
@@ -158,7 +158,9 @@ def counted(record: AuditRecord) -> dict[str, int]:
 def summary(record: AuditRecord) -> list[str]:
     """Return the findings as lines for a terminal: one each, most pressing first."""
     ordered = sorted(record.findings, key=lambda item: STATUSES.index(item.status))
-    several = len({row.output for row in record.performance if row.output}) > 1
+    sections = (record.performance, record.fairness, record.explanations, record.checks)
+    outputs = {row.output for section in sections for row in section if row.output}
+    several = len(outputs) > 1
     rows = [
         [
             item.status,
@@ -203,7 +205,9 @@ def _of(record: AuditRecord, item: Finding, *, several: bool) -> str:
 
 def _value(item: Finding) -> str:
     if item.value is None:
-        return item.evidence if not item.evidence.startswith("/") else "too little data"
+        if not item.evidence.startswith("/"):
+            return item.evidence
+        return "too little data" if item.status == INCONCLUSIVE else "not measured"
     if item.lower is None or item.upper is None or item.lower == item.upper:
         return f"{item.value:.4g}"
     return f"{item.value:.4g} ({item.lower:.4g} to {item.upper:.4g})"

@@ -308,3 +308,15 @@ def test_a_drafted_log_trains_as_it_is(solution, tmp_path, capsys):
 def test_both_solutions_name_the_drafter():
     drafters = {item.drafter for item in verticals_solutions()}
     assert drafters == {"verticals_fraud_detection.draft:refine"}
+
+
+def test_what_speaks_of_fraud_is_the_target_or_nothing():
+    raw = payments()
+    label = raw["isFraud"]
+    more = {"label": 1 - label, "fraud_score": np.arange(raw.rows) % 7 / 3}
+    draft, contract = drafted(raw.with_columns(more))
+    assert contract.targets[0].column == "isFraud"
+    roles = {item.column: item.role for item in contract.fields}
+    assert roles["fraud_score"] == "ignore"
+    assert roles.get("label", "ignore") == "ignore"
+    assert said(draft, "'fraud_score' speaks of fraud")

@@ -153,12 +153,18 @@ def test_the_number_of_a_small_group_does_not_follow_from_the_others():
     group[:404], group[404:411] = 1, 2  # 489, 404 and 7
     tables = dif_tables(scores, NAMES, [1] * ITEMS, [field(group, ("boys", "girls", "others"))])
     girls, others = read_comparisons(tables["items.dif_comparisons"])
-    assert (girls.reference_persons, girls.persons, others.persons) == (489, 400, 0)
+    assert (girls.reference_persons, girls.persons, others.persons) == (489, 10, 0)
     assert girls.measured
-    group[404:411] = -1  # the same 7 in no group
+    group[:] = 0
+    group[0] = 1
+    tables = dif_tables(scores, NAMES, [1] * ITEMS, [field(group)])
+    (one,) = read_comparisons(tables["items.dif_comparisons"])
+    assert (one.reference_persons, one.persons) == (10, 0)  # 899 of 900 would tell the one
+    group[:] = 0
+    group[:404], group[404:411] = 1, -1  # the same 7 in no group
     tables = dif_tables(scores, NAMES, [1] * ITEMS, [field(group, ("boys", "girls"))])
     (alone,) = read_comparisons(tables["items.dif_comparisons"])
-    assert (alone.reference_persons, alone.persons) == (489, 400)
+    assert (alone.reference_persons, alone.persons) == (489, 10)
 
 
 def test_the_largest_group_is_the_reference_where_the_first_is_small():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from verticals.cli.main import run
-from verticals.contract import bind, draft_contract, parse_contract, resolve
+from verticals.contract import bind, draft_contract, parse_contract, resolve, unreviewed
 from verticals.data import write_table
 from verticals.table import Table
 from verticals_student_assessment.essays.draft import refine as refine_essays
@@ -81,6 +81,33 @@ def test_a_pattern_that_takes_too_much_gives_way_to_names():
     assert contract.fields[0].columns == tuple(f"item_{n}" for n in range(1, 7))
 
 
+@pytest.mark.parametrize(
+    ("seen", "levels", "missing"),
+    [
+        (range(1, 11), range(1, 11), ()),
+        (range(9), range(9), ()),
+        ((*range(1, 8), 99), range(1, 8), (99,)),
+        ((0, 1, 8, 9), range(2), (8, 9)),
+        ((-9, 0, 2), range(3), (-9,)),
+    ],
+)
+def test_codes_of_no_answer_lie_behind_a_gap(seen, levels, missing):
+    column = np.array(list(seen) * 9)
+    _, contract = drafted(Table({f"q{n}": column for n in range(4)}), refine_items)
+    assert contract.fields[0].levels == tuple(map(str, levels))
+    assert sorted(map(int, contract.fields[0].missing)) == sorted(missing)
+
+
+def test_numbered_columns_that_are_no_questions_are_left_out():
+    raw = answers().with_columns({f"rooms_{n}": np.arange(300) % 2 + 3 for n in (1, 2)})
+    raw = raw.with_columns({f"visit_{n}": np.arange(300) % 2 for n in (1, 2)})
+    _, contract = drafted(raw, refine_items)
+    assert [item.columns for item in contract.fields if item.role == "item"] == [
+        ("item_*",),
+        ("Task*",),
+    ]
+
+
 def test_without_numbers_columns_of_0_and_1_are_the_items():
     raw = answers()
     names = ("addition", "area", "ratios", "angles")
@@ -139,6 +166,27 @@ def test_essays_have_text_traits_raters_and_topics():
     bound = bind(resolve(contract, list(raw)), raw).table
     assert bound.rows == raw.rows
     assert any("declare the prompts" in finding for finding in draft.findings)
+
+
+def test_scales_of_unlike_length_and_large_scores_stay_apart():
+    random = np.random.default_rng(1)
+    raw = essays().with_columns(
+        {
+            "score1": random.integers(1, 6, 60),
+            "score2": np.append(random.integers(1, 6, 59), 6),
+            "total_score": np.append(random.integers(2, 12, 58), [2, 12]),
+            "points": random.integers(0, 10**9, 60),
+        }
+    )
+    _, contract = drafted(raw, refine_essays)
+    targets = {item.column: item.values for item in contract.targets}
+    assert targets["score1"] == ("1", "2", "3", "4", "5", "6")  # the second rater gave a 6
+    assert targets["total_score"] == tuple(map(str, range(2, 13)))
+    assert "points" not in targets
+    second = next(item for item in contract.fields if item.column == "score2")
+    assert dict(second.settings) == {"second_rater_of": "score1"}
+    marks = unreviewed(contract)
+    assert {"score1.values", "score2.levels"} <= set(marks)
 
 
 def test_a_draft_for_a_solution_that_is_not_installed_is_refused(tmp_path, capsys):

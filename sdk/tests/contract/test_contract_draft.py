@@ -369,3 +369,45 @@ def test_real_files_of_other_shapes_are_drafted(name, target, audited):
     assert contract.targets[0].column == target
     assert {field.name for field in contract.audited} == audited
     assert bind(contract, raw).table.rows == raw.rows
+
+
+def drafted(raw):
+    return parse_contract(draft_contract(raw).text)
+
+
+def test_a_word_for_persons_alone_is_no_group_where_a_key_is_there():
+    random = np.random.default_rng(0)
+    persons = random.integers(0, 150, 400)
+    raw = Table(
+        {
+            "applicant": random.choice(["individual", "joint"], 400).astype(object),
+            "client": random.integers(0, 40, 400),
+            "customer_id": persons,
+            "income": random.normal(size=400),
+        }
+    )
+    assert drafted(raw).group == "customer_id"
+    assert drafted(raw.without(["customer_id"])).group == ""
+    names = np.array([f"s{n}" for n in persons], dtype=object)
+    assert drafted(raw.without(["customer_id"]).with_columns({"pupil": names})).group == "pupil"
+
+
+def test_no_address_of_a_person_becomes_the_id():
+    rows = 60
+    raw = Table(
+        {
+            "customer_email": np.array([f"c{n}@example.org" for n in range(rows)], dtype=object),
+            "patient_name": np.array([f"Name {n}" for n in range(rows)], dtype=object),
+            "income": np.arange(rows) % 7 / 3,
+            "application_id": np.arange(rows) + 500,
+        }
+    )
+    contract = drafted(raw)
+    assert contract.id == "application_id"
+    assert drafted(raw.without(["application_id"])).id == ""
+    assert {item.role for item in contract.fields if item.name != "income"} == {"ignore"}
+
+
+def test_what_a_target_holds_is_marked_as_read():
+    raw = Table({"outcome": np.arange(50) * 1.5, "income": np.arange(50) % 9 / 2})
+    assert "outcome.bounds" in unreviewed(drafted(raw))

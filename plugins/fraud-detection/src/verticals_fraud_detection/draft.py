@@ -75,6 +75,8 @@ def refine(draft: DataContract, raw: Table) -> Refined:
     comments: dict[tuple[str, ...], str] = {("entities", item.name): GUESS for item in entities}
     comments |= {("amount",): AMOUNT_COMMENT} if amount else {}
     comments |= {("fields", item.name): why for item, why in left_out}
+    stand_in = {item.name for item in fields if item.column in {e.column for e in entities}}
+    comments |= {("fields", name): "a contract has a field or more" for name in stand_in}
     findings = (
         *_said_of_entities(contract, columns),
         *(f"{item.column!r} {why}" for item, why in left_out),
@@ -98,8 +100,10 @@ def _without_labels(draft: DataContract) -> DataContract:
 
 
 def _with_target(draft: DataContract, columns: Mapping[str, Profile]) -> DataContract:
-    """Return the draft with a target that only this domain knows by its name, where none is."""
-    for item in () if draft.targets else draft.fields:
+    """Return the draft with a target that this domain knows by its name, if there is one."""
+    if any(_FRAUD & set(column_words(item.column)) for item in draft.targets):
+        return draft
+    for item in draft.fields:
         column = columns.get(item.column)
         if column is None or column.distinct != 2 or not _FRAUD & set(column_words(item.column)):
             continue
@@ -108,6 +112,7 @@ def _with_target(draft: DataContract, columns: Mapping[str, Profile]) -> DataCon
         if found is not None and others:
             target = dataclasses.replace(found, name=item.name, column=item.column)
             decision = guess_decision(target)
+            others = (*others, *(_ignored(other) for other in draft.targets))
             return dataclasses.replace(draft, targets=(target,), decision=decision, fields=others)
     return draft
 
@@ -182,6 +187,9 @@ def _fields(
         if item.name in derived:
             item = dataclasses.replace(item, name=field_name(item.column, number, names))
             names.add(item.name)
+        if item.role == "feature" and _FRAUD & set(column_words(item.column)):
+            item = _ignored(item)
+            left_out.append((item, "speaks of fraud, as the label does: left out of the model"))
         if item.column in numbers and item.role == "feature":
             item = _ignored(item)
             left_out.append((item, "looks like an identifier of something: left out of the model"))

@@ -76,7 +76,7 @@ def guess_amount(
         currency=currency or _EUR,
         digits=digits if _holds(known, digits) else usual,
         bounds=value_range(known[known > 0]),
-        drafted=("bounds",),
+        drafted=("bounds", "digits"),
     )
     said = _said(amount, known, currency, exact)
     if len(used[1]) > 1:

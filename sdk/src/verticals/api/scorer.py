@@ -32,6 +32,9 @@ from verticals.explain import (
 from verticals.plugin import Columns, Finish, Model, Setup
 from verticals.table import Array, Table
 
+#: Kinds of notes on rows beside others: a part of a file cannot count them.
+_ACROSS_ROWS = frozenset({"duplicated-id", "mixed-zones", "out-of-order", "unseen"})
+
 
 class Scorer:
     """A verified bundle, ready to score. Made by `verticals.open`."""
@@ -125,7 +128,9 @@ class Scorer:
             )
         told = notice or (lambda _: None)
         odd: tuple[Note, ...] = ()
+        count = 0
         for found in parts:
+            count += 1
             bound = bind(self.bundle.contract, found.table, targets=False, audited=False)
             odd = merged_notes((*odd, *bound.notes))
             table = self.vertical.derive(bound.table)
@@ -134,7 +139,17 @@ class Scorer:
                 told(note)
             yield self.scored(table, reasons)
         for item in odd:
-            told(item.text)
+            if self._is_read(item.column) and (count == 1 or item.kind not in _ACROSS_ROWS):
+                told(item.text)
+
+    def _is_read(self, column: str) -> bool:
+        """Tell whether scoring reads a column of the data; those of an audit it does not."""
+        contract = self.bundle.contract
+        fields = {name for item in contract.inputs for name in (item.column, *item.columns)}
+        keys = {contract.id, contract.group, contract.time, *(e.column for e in contract.entities)}
+        amount = contract.amount
+        money = {amount.column, amount.currency_column} if amount else set()
+        return column in (fields | keys | money) - {""}
 
     def scored(self, table: Table, reasons: int = 0) -> Table:
         """Return the scored columns of a bound table, as `predict` gives them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from verticals.cli.output import (
     print_json,
     say,
 )
-from verticals.errors import CallError, ContractError
+from verticals.errors import CallError, ContractError, PluginError
 
 if TYPE_CHECKING:
     from verticals.contract import Bound, DataContract, Drafter, Note
@@ -45,13 +46,15 @@ def draft_command(
     if out is not None and out.exists():
         raise CallError(f"{out} exists already", hint="choose another --out, or remove it first")
     loaded = read_table(data, encoding=encoding)
-    draft = draft_contract(
-        loaded.table,
-        solution=solution,
-        name=data.stem,
-        source=data.name,
-        refine=_drafter(solution) if solution else None,
+    refine = _drafter(solution) if solution else None
+    drafted = partial(
+        draft_contract, loaded.table, solution=solution, name=data.stem, source=data.name
     )
+    try:
+        draft = drafted(refine=refine)
+    except PluginError as error:
+        say(f"note: {error}; the draft is the general one")
+        draft = drafted()
     if out is not None:
         from verticals.files import write_file
 

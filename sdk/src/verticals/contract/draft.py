@@ -114,11 +114,16 @@ def draft_contract(
     refined = Refined(contract=contract) if refine is None else refine(contract, raw)
     contract = refined.contract
     # A column that the solution has found a use for is no longer left out for its looks.
-    same = {item.name: item.column for item in contract.fields if item in fields}
+    used = {item.column for item in contract.entities} | {item.column for item in contract.targets}
+    same = {
+        item.name: item.column
+        for item in contract.fields
+        if item in fields and item.column not in used
+    }
     remarks = {name: text for name, text in remarks.items() if name in same}
     comments = _comments(contract)
     comments |= {("fields", name): text for name, text in remarks.items()}
-    findings = [*keys.findings, *(_said(item) for item in contract.targets)]
+    findings = [*keys.findings_in(contract), *(_said(item) for item in contract.targets)]
     if refine is None and not contract.targets:
         findings.append("no column is named like a target: declare it under targets")
     findings += [f"{same[name]!r} {remark}" for name, remark in remarks.items()]

@@ -117,8 +117,8 @@ def _amount(amount: Amount) -> Iterator[tuple[str, str]]:
             yield "rates", f"holds {code}: {rate:g}, expected codes with rates above 0"
     if amount.rates and amount.rates.get(amount.currency) != 1:
         yield "rates", f"gives {amount.currency} no rate of 1, the base currency"
-    if amount.drafted not in ((), ("bounds",)):
-        yield "drafted", f"is {list(amount.drafted)}, expected [bounds] or nothing"
+    if set(amount.drafted) - {"bounds", "digits"}:
+        yield "drafted", f"is {list(amount.drafted)}, expected some of bounds, digits"
     if amount.unknown not in ("refuse", "missing"):
         yield "unknown", f"is {amount.unknown!r}, expected refuse or missing"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,7 @@ from verticals.contract.hints import (
     target_rank,
     words,
 )
-from verticals.contract.model import Decision, Field, Target
+from verticals.contract.model import DataContract, Decision, Field, Target
 from verticals.contract.profile import Profile
 from verticals.table import Array
 
@@ -48,15 +48,18 @@ class Keys:
         """Return the columns that are no field."""
         return frozenset({self.id, self.group, self.time} - {""})
 
-    @property
-    def findings(self) -> list[str]:
-        """Return what a person should know about the choice."""
+    def findings_in(self, contract: DataContract) -> list[str]:
+        """Return what a person should know about the choices that stand in a contract."""
         said = (
-            (self.id, "looks like an identifier: taken as id"),
-            (self.group, "looks like a repeated identifier: taken as group"),
-            (self.time, "is the only time: taken as time, so that the split goes by it"),
+            (self.id, contract.id, "looks like an identifier: taken as id"),
+            (self.group, contract.group, "looks like a repeated identifier: taken as group"),
+            (
+                self.time,
+                contract.time,
+                "is the only time: taken as time, so that the split goes by it",
+            ),
         )
-        return [f"{column!r} {what}" for column, what in said if column]
+        return [f"{own!r} {what}" for own, taken, what in said if own and own == taken]
 
 
 NO_KEYS = Keys(others=MappingProxyType({}))
@@ -66,10 +69,11 @@ def guess_keys(columns: Sequence[Profile], rows: int) -> Keys:
     """Guess id, group and time, and name further columns that look like identifiers."""
     unique, repeated = "", ""
     others: dict[str, str] = {}
+    named = any(_is_id(column, rows, KEY) for column in columns)
     for column in columns:
         found = set(words(column.column))
         if _is_key(column, rows):
-            if not unique and column.distinct == rows and found & (KEY | PERSON):
+            if not unique and _is_id(column, rows, KEY if named else PERSON):
                 unique = column.column
             else:
                 others[column.column] = "looks like an identifier"
@@ -87,7 +91,26 @@ def guess_keys(columns: Sequence[Profile], rows: int) -> Keys:
         and not set(words(column.column)) & BIRTH
     ]
     time = times[0] if len(times) == 1 else ""
+    if not repeated:
+        repeated = next((item.column for item in columns if _names_persons(item, rows)), "")
     return Keys(id=unique, group=repeated, time=time, others=others)
+
+
+def _is_id(column: Profile, rows: int, hints: Set[str]) -> bool:
+    """Tell whether a column may be the id that stands beside each score: nobody's name or address.
+
+    Without a word for a key it is a text, since numbers named after persons may be counts.
+    """
+    found = set(words(column.column))
+    able = column.distinct == rows and bool(found & hints) and not found & PERSONAL
+    return able and _is_key(column, rows) and (bool(found & KEY) or column.numbers is None)
+
+
+def _names_persons(column: Profile, rows: int) -> bool:
+    """Tell whether a column without a word for a key holds persons whose rows belong together."""
+    found = set(words(column.column))
+    whole = column.kind == "many" and column.present == rows
+    return whole and bool(found) and found <= PERSON and column.distinct < _NEARLY * rows
 
 
 def _is_key(column: Profile, rows: int) -> bool:
@@ -108,8 +131,7 @@ def _is_key(column: Profile, rows: int) -> bool:
 
 def _repeats(column: Profile, found: set[str]) -> bool:
     """Tell whether a column is named like a key, and its values tie rows together."""
-    named = found & KEY or (found and found <= PERSON)
-    if not named or not (column.numbers is None or column.whole):
+    if not found & KEY or not (column.numbers is None or column.whole):
         return False
     person = bool(found & PERSON) and column.kind == "categorical"
     return person or column.kind in ("many", "numeric")
@@ -131,10 +153,20 @@ def guess_target(columns: Sequence[Profile]) -> Target | None:
     if column.distinct == 2 and column.kind != "numeric":
         return _binary(name, column)
     if column.kind == "categorical":
-        values = _in_order(column.values)
-        return Target(name=name, column=column.column, kind="categorical", values=values)
-    bounds = None if column.numbers is None else value_range(column.numbers)
-    return Target(name=name, column=column.column, kind="numeric", bounds=bounds)
+        return Target(
+            name=name,
+            column=column.column,
+            kind="categorical",
+            values=_in_order(column.values),
+            drafted=("values",),
+        )
+    return Target(
+        name=name,
+        column=column.column,
+        kind="numeric",
+        bounds=None if column.numbers is None else value_range(column.numbers),
+        drafted=() if column.numbers is None else ("bounds",),
+    )
 
 
 def _binary(name: str, column: Profile) -> Target:

@@ -103,6 +103,7 @@ class Target:
     bounds: tuple[float, float] | None = None  # numeric
     meaning: str = ""
     label: str = ""
+    drafted: tuple[str, ...] = ()  # as of a field: "values", "bounds"
 
     @property
     def title(self) -> str:
@@ -183,7 +184,7 @@ class Amount:
     currency_column: str = ""
     rates: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     unknown: str = "refuse"
-    drafted: tuple[str, ...] = ()  # as of a field: ("bounds",)
+    drafted: tuple[str, ...] = ()  # as of a field: "bounds", "digits"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,6 +124,7 @@ _TARGET: Mapping[str, Convert] = MappingProxyType(
         "bounds": as_pair,
         "meaning": as_text,
         "label": as_text,
+        "drafted": as_texts,
     }
 )
 _DECISION: Mapping[str, Convert] = MappingProxyType(

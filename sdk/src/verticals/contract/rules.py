@@ -71,6 +71,7 @@ def unreviewed(contract: DataContract) -> tuple[str, ...]:
     amount = contract.amount.drafted if contract.amount else ()
     return (
         *(f"amount.{key}" for key in amount),
+        *(f"{target.name}.{key}" for target in contract.targets for key in target.drafted),
         *(f"{field.name}.{key}" for field in contract.fields for key in field.drafted),
     )
 
@@ -244,6 +245,8 @@ def _target(target: Target) -> Iterator[tuple[str, str]]:
     if target.kind not in TARGET_KINDS:
         yield "kind", f"is {target.kind or 'missing'}, expected one of {', '.join(TARGET_KINDS)}"
         return
+    if set(target.drafted) - {"values", "bounds"}:
+        yield "drafted", f"is {list(target.drafted)}, expected some of values, bounds"
     keys = {
         "binary": ("positive", "negative"),
         "categorical": ("values",),

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from verticals.contract import DataContract, Field, Refined, Target
+from verticals.contract import DataContract, Field, Refined, Target, canonical
 from verticals.contract.draft import GUESS, READ
 from verticals.contract.hints import field_name, is_protected, label_of, word_set, words
 from verticals.contract.profile import Profile, profile
-from verticals.table import Table
+from verticals.table import Array, Table
 
 _TEXT = word_set("answer essay fulltext response text writing")
 _TRAIT = word_set(
@@ -34,7 +34,7 @@ def refine(draft: DataContract, raw: Table) -> Refined:
     columns = [profile(name, raw[name]) for name in raw if name in given]
     text = _text(columns, raw)
     scored = [item for item in columns if _is_trait(item)]
-    first = [item for item in scored if not set(_parts(item.column)) & _SECOND]
+    first = [item for item in scored if not _is_second(item, scored)]
     findings = []
     if text is None:
         findings.append(
@@ -53,7 +53,10 @@ def refine(draft: DataContract, raw: Table) -> Refined:
         for item, levels in zip(first, scales, strict=True)
     )
     fields = [] if text is None else [_essay(text, _named(text, names))]
-    seconds = _second_raters([item for item in scored if item not in first], targets)
+    others = [item for item in scored if item not in first]
+    seconds = _second_raters(others, targets)
+    targets = tuple(_widened(item, seconds) for item in targets)
+    seconds = [(column, of) for column, old in seconds for of in targets if of.name == old.name]
     fields += [_rater(item, of, _named(item.column, names)) for item, of in seconds]
     used = {item.column for item in targets} | {item.column for item in fields}
     for item in draft.fields:
@@ -104,27 +107,45 @@ def _is_trait(column: Profile) -> bool:
 def _levels(column: Profile) -> tuple[str, ...]:
     """Return the levels of a score without gaps, lowest first; nothing if it has no even steps."""
     seen = np.unique([float(value) for value in column.values])
-    if len(seen) < 2:
-        return ()
     for step in _STEPS[::-1]:
-        levels = np.arange(seen[0], seen[-1] + step / 2, step)
-        if len(levels) <= _MOST_LEVELS and np.isin(seen, levels).all():
-            return tuple(f"{level:g}" for level in levels)
+        if len(seen) > 1 and (seen[-1] - seen[0]) / step < _MOST_LEVELS:
+            levels = _between(seen[0], seen[-1], step)
+            if np.isin(seen, levels).all():
+                return _written(levels)
     return ()
 
 
+def _between(low: float, high: float, step: float) -> Array:
+    return np.asarray(np.arange(low, high + step / 2, step))
+
+
+def _written(levels: Array) -> tuple[str, ...]:
+    return tuple(canonical(float(level)) for level in levels)
+
+
 def _scales(columns: Sequence[Profile]) -> list[tuple[str, ...]]:
-    """Return the levels of each trait; those of one step are taken to share one scale."""
-    own = [np.array(_levels(item), dtype=np.float64) for item in columns]
-    steps = [float(levels[1] - levels[0]) for levels in own]
+    """Return the levels of each trait; those that lie within another's are of the same scale.
+
+    Where the other one has more than twice as many levels it is another scale: a sum, say.
+    """
+    own = [tuple(map(float, _levels(item))) for item in columns]
     found = []
-    for step in steps:
-        alike = np.concatenate(
-            [levels for levels, other in zip(own, steps, strict=True) if other == step]
-        )
-        shared = np.arange(alike.min(), alike.max() + step / 2, step)
-        found.append(tuple(f"{level:g}" for level in shared))
+    for levels in own:
+        step = levels[1] - levels[0]
+        alike = [
+            other
+            for other in own
+            if other[1] - other[0] == step and _nested(levels, other) and _nested(other, levels)
+        ]
+        low, high = min(other[0] for other in alike), max(other[-1] for other in alike)
+        found.append(_written(_between(low, high, step)))
     return found
+
+
+def _nested(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Tell whether most levels of one scale are among those of another of like length."""
+    shared = len(set(one) & set(other))
+    return 2 * shared > len(one) and len(one) <= 2 * len(other)
 
 
 def _target(column: Profile, name: str, levels: tuple[str, ...]) -> Target:
@@ -134,6 +155,7 @@ def _target(column: Profile, name: str, levels: tuple[str, ...]) -> Target:
         kind="ordinal",
         values=levels,
         label=label_of(column.column),
+        drafted=("values",),
     )
 
 
@@ -141,6 +163,13 @@ def _essay(column: str, name: str) -> Field:
     """Return the field of the text, with windows for essays of up to about 1,400 words."""
     settings = {"windows": 8, "length": 256, "language": "en"}
     return Field(name=name, column=column, kind="text", label=label_of(column), settings=settings)
+
+
+def _is_second(column: Profile, columns: Sequence[Profile]) -> bool:
+    """Tell whether a score is named as a second one: "…_second", or "score2" beside "score1"."""
+    name = column.column
+    twin = f"{name[:-1]}1" if name.endswith("2") else ""
+    return bool(set(_parts(name)) & _SECOND) or twin in {item.column for item in columns}
 
 
 def _second_raters(
@@ -151,9 +180,20 @@ def _second_raters(
     for column in columns:
         own = set(words(column.column)) - _RATER
         same = [item for item in targets if set(words(item.column)) - _RATER == own]
-        if len(same) == 1 and set(_levels(column)) <= set(same[0].values):
+        if len(same) == 1:
             found.append((column, same[0]))
     return found
+
+
+def _widened(target: Target, seconds: Sequence[tuple[Profile, Target]]) -> Target:
+    """Return a trait with the levels that second raters gave it, too, where the steps are alike."""
+    every = [target.values, *(_levels(column) for column, of in seconds if of.name == target.name)]
+    numbers = [tuple(map(float, levels)) for levels in every]
+    step = min(levels[1] - levels[0] for levels in numbers)
+    low, high = min(levels[0] for levels in numbers), max(levels[-1] for levels in numbers)
+    if (high - low) / step >= _MOST_LEVELS:
+        return target
+    return dataclasses.replace(target, values=_written(_between(low, high, step)))
 
 
 def _rater(column: Profile, of: Target, name: str) -> Field:
@@ -164,6 +204,7 @@ def _rater(column: Profile, of: Target, name: str) -> Field:
         role="ignore",
         levels=of.values,
         label=label_of(column.column),
+        drafted=("levels",),
         settings={"second_rater_of": of.name},
     )
 

@@ -13,14 +13,16 @@ from fnmatch import fnmatchcase
 
 from verticals.contract import DataContract, Field, Refined
 from verticals.contract.draft import GUESS, READ
-from verticals.contract.hints import field_name, is_protected, label_of
+from verticals.contract.hints import field_name, is_protected, label_of, word_set, words
 from verticals.contract.profile import Profile, profile
 from verticals.table import Table
 
 _NUMBERED = re.compile(r"(.*?)[0-9]+")
 _HIGHEST = 10  # a level above it is no score of one item
-_NO_ANSWER = frozenset({-9, -8, -7, -1, 7, 8, 9, 88, 98, 99})  # codes that tests use for it
+_NO_ANSWER = frozenset({-9, -8, -7, -1, 7, 8, 9, 88, 98, 99})  # codes of it, behind a gap
+_ITEM = word_set("i item q question task")
 _FEWEST = 3  # items of one test
+_UNNAMED = "\0"  # stands for the name that items without numbers share
 _PATTERN_SIGNS = frozenset("*?[")
 
 
@@ -47,11 +49,14 @@ def refine(draft: DataContract, raw: Table) -> Refined:
     comments |= {("fields", item.name, "levels"): READ for item in named}
     comments |= {("fields", item.name, "missing"): GUESS for item in named if item.missing}
     count = len(used)
+    alike = [stem for stem in blocks if stem != _UNNAMED]
+    why = "by their numbered names" if alike else "only because they hold 0 and 1"
     return Refined(
         contract=contract,
         comments=comments,
         findings=(
-            f"{count} columns are taken as items, in the order of the file: {_listed(named)}",
+            f"{count} columns are taken as items, {why}, in the order of the file: "
+            f"{_listed(named)}",
             "cut scores of ability are declared by hand: settings: {cuts: {proficient: 0.6}}",
         ),
     )
@@ -76,12 +81,13 @@ def _is_scored(column: Profile) -> bool:
 def _levels(columns: Sequence[Profile]) -> tuple[list[int], list[int]]:
     """Return the levels of some items, lowest first and without gaps, and codes of no answer."""
     seen = sorted({int(float(value)) for column in columns for value in column.values})
-    codes = [value for value in seen if value in _NO_ANSWER]
-    scored = [value for value in seen if value not in codes]
-    run = [value for value in codes if scored and value == scored[-1] + 1]
-    if run and not set(codes) - set(run):  # 0 to 7 and 8: a scale that goes on, no code
-        scored, codes = [*scored, *run], []
-    if not scored or scored[0] < 0 or scored[-1] > _HIGHEST:
+    codes = [value for value in seen if value < 0]
+    scored: list[int] = []
+    for value in (value for value in seen if value >= 0):
+        # A scale may go on to 7, 8 and 9; behind a gap they stand for no answer.
+        gap = bool(scored) and value > scored[-1] + 1
+        (codes if gap and value in _NO_ANSWER else scored).append(value)
+    if not scored or scored[0] > 1 or scored[-1] > _HIGHEST or set(codes) - _NO_ANSWER:
         return [], []
     return list(range(scored[0], scored[-1] + 1)), codes
 
@@ -93,27 +99,31 @@ def _blocks(columns: Sequence[Profile]) -> Mapping[str, list[Profile]]:
         numbered = _NUMBERED.fullmatch(column.column)
         if numbered:
             found.setdefault(numbered[1], []).append(column)
-    blocks = {stem: members for stem, members in found.items() if len(members) > 1}
+    blocks = {
+        stem: members for stem, members in found.items() if len(members) > 1 and _levels(members)[0]
+    }
+    named = {stem: members for stem, members in blocks.items() if set(words(stem)) & _ITEM}
+    blocks = named or blocks
     if sum(map(len, blocks.values())) >= _FEWEST:
         return blocks
     right = [column for column in columns if set(column.values) == {"0", "1"}]
-    return {"items": right} if len(right) >= _FEWEST else {}
+    return {_UNNAMED: right} if len(right) >= _FEWEST else {}
 
 
 def _item(stem: str, members: Sequence[Profile], names: Sequence[str]) -> Field:
     levels, codes = _levels(members)
     pattern = f"{stem}*"
     exact = {member.column for member in members}
-    plain = not _PATTERN_SIGNS & set(stem) and stem
+    plain = stem != _UNNAMED and stem and not _PATTERN_SIGNS & set(stem)
     fits = plain and {name for name in names if fnmatchcase(name, pattern)} == exact
     return Field(
-        name=stem or "items",
+        name="items" if stem == _UNNAMED else stem or "items",
         kind="ordinal",
         columns=(pattern,) if fits else tuple(member.column for member in members),
         role="item",
         levels=tuple(map(str, levels)),
         missing=tuple(map(str, codes)),
-        label=label_of(stem) or "Items",
+        label="Items" if stem == _UNNAMED else label_of(stem) or "Items",
         drafted=("levels", "missing") if codes else ("levels",),
     )
 

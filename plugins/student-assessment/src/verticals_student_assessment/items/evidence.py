@@ -47,7 +47,7 @@ from verticals_student_assessment.items.precision import (
 )
 from verticals_student_assessment.items.small_counts import (
     FEW,
-    rounded_persons,
+    least_persons,
     told_groups,
     told_persons,
 )
@@ -192,11 +192,11 @@ def responses_table(names: Sequence[str], counted: Counted) -> Table:
 def fit_table(bank: ItemBank, codes: Array, *, fitted: bool, points: int) -> Table:
     """Return S-X² of every item; `persons` are those who answered every item.
 
-    Where fewer than 10 did not, their number is told down to a whole ten.
+    Where 1 to 9 did not, their number is told as 10: "at least 10".
     """
     found = item_fit(bank, codes, points=points, fitted=fitted)
     items = len(bank.names)
-    persons = rounded_persons(found.persons, exact=not 0 < len(codes) - found.persons < FEW)
+    persons = least_persons(found.persons, exact=not 0 < len(codes) - found.persons < FEW)
     return Table(
         {
             "item": _text(bank.names),

@@ -17,9 +17,15 @@ def told_persons(persons: Array, total: int) -> Array:
     return np.where((rest > 0) & (rest < FEW), np.nan, persons)
 
 
-def rounded_persons(persons: int, *, exact: bool) -> int:
-    """Return a number of persons, down to a whole ten where the exact one would tell too much."""
-    return persons if exact else persons - persons % FEW
+def least_persons(persons: int, *, exact: bool) -> int:
+    """Return a number of persons; where the exact one would tell too much, that they are enough.
+
+    A rounded number would tell it too, where the persons left over are few: all that may be said
+    is 0 for fewer than 10, and 10 for more.
+    """
+    if exact:
+        return persons
+    return 0 if persons < FEW else FEW
 
 
 def told_groups(sizes: Sequence[int], rest: int = 0) -> list[bool]:

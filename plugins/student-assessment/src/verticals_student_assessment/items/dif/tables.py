@@ -26,7 +26,7 @@ from verticals_student_assessment.items.dif.cells import (
 from verticals_student_assessment.items.dif.mantel import MIN_PERSONS
 from verticals_student_assessment.items.dif.purify import Purified, purify
 from verticals_student_assessment.items.small_counts import (
-    rounded_persons,
+    least_persons,
     told_groups,
     told_persons,
 )
@@ -53,8 +53,8 @@ class GroupField:
 class Comparison:
     """Describe one focal group beside its reference group, and how persons were matched.
 
-    Numbers of persons are told down to a whole ten where the exact ones of an attribute's groups
-    would tell, by subtraction, that of a group below 10, or of those in no group.
+    Where the exact numbers of an attribute's groups would tell, by subtraction, that of a group
+    below 10, or of those in no group, one of them is told as 10: "at least 10".
     """
 
     attribute: str
@@ -165,7 +165,7 @@ def _comparisons(
         return
     # Exact numbers of all other groups would tell, by subtraction, that of a group below 10.
     told = [
-        rounded_persons(size, exact=exact)
+        least_persons(size, exact=exact)
         for size, exact in zip(sizes, told_groups(sizes, rest=index.size - sum(sizes)), strict=True)
     ]
     reference, rule = 0, "first declared"
