@@ -504,14 +504,14 @@ def test_a_check_that_is_no_function_is_refused(site, name, kind):
 DRAFTERS = """
 from verticals.contract import Refined
 
-def good(draft, raw):
+def good(draft, raw, columns):
     print("noise")
     return Refined(contract=draft, findings=("look here",))
 
-def failing(draft, raw):
+def failing(draft, raw, columns):
     return raw["no such column"]
 
-def odd(draft, raw):
+def odd(draft, raw, columns):
     return draft
 """
 

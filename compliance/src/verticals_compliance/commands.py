@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,12 +20,22 @@ from verticals_compliance.decisions import human_decisions
 from verticals_compliance.details import describe, write_details
 from verticals_compliance.findings import exit_code
 from verticals_compliance.policy import default_policy, read_policy
-from verticals_compliance.records import INCONCLUSIVE, AuditRecord, Finding
+from verticals_compliance.records import (
+    INCONCLUSIVE,
+    AuditRecord,
+    CheckRow,
+    ExplanationRow,
+    FairnessRow,
+    Finding,
+    PerformanceRow,
+)
 from verticals_compliance.verify import evidence_path
 from verticals_compliance.verify import verify_audit as recompute
 
 SHOWN_DIFFERENCES = 20
 STATUSES = ("fail", "inconclusive", "not-measurable", "pass")
+
+_Row = CheckRow | ExplanationRow | FairnessRow | PerformanceRow
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 _evidence = click.option(
@@ -158,8 +169,7 @@ def counted(record: AuditRecord) -> dict[str, int]:
 def summary(record: AuditRecord) -> list[str]:
     """Return the findings as lines for a terminal: one each, most pressing first."""
     ordered = sorted(record.findings, key=lambda item: STATUSES.index(item.status))
-    sections = (record.performance, record.fairness, record.explanations, record.checks)
-    outputs = {row.output for section in sections for row in section if row.output}
+    outputs = {row.output for rows in _sections(record).values() for row in rows if row.output}
     several = len(outputs) > 1
     rows = [
         [
@@ -184,21 +194,26 @@ def summary(record: AuditRecord) -> list[str]:
     return [*lines, "", f"findings {len(ordered)}: {told or 'none'}"]
 
 
+def _sections(record: AuditRecord) -> Mapping[str, Sequence[_Row]]:
+    """Return the rows of each section that a finding may point into."""
+    return {
+        "checks": record.checks,
+        "explanations": record.explanations,
+        "fairness": record.fairness,
+        "performance": record.performance,
+    }
+
+
 def _of(record: AuditRecord, item: Finding, *, several: bool) -> str:
     """Return what else tells a finding from others of its rule: output, group, subject.
 
     The output is told where the model has several.
     """
     section, _, place = item.evidence.removeprefix("/").partition("/")
-    rows = {
-        "checks": record.checks,
-        "explanations": record.explanations,
-        "fairness": record.fairness,
-        "performance": record.performance,
-    }
-    if section not in rows or not place.isdigit():
+    rows = _sections(record).get(section, ())
+    if not rows or not place.isdigit():
         return ""
-    row = rows[section][int(place)]
+    row = rows[int(place)]
     names = ("output", "group", "subject") if several else ("group", "subject")
     return ", ".join(str(part) for name in names if (part := getattr(row, name, "")))
 

@@ -176,15 +176,18 @@ def test_scales_of_unlike_length_and_large_scores_stay_apart():
             "score2": np.append(random.integers(1, 6, 59), 6),
             "total_score": np.append(random.integers(2, 12, 58), [2, 12]),
             "points": random.integers(0, 10**9, 60),
+            "content_second": random.integers(1, 5, 60),
         }
     )
-    _, contract = drafted(raw, refine_essays)
+    draft, contract = drafted(raw, refine_essays)
     targets = {item.column: item.values for item in contract.targets}
     assert targets["score1"] == ("1", "2", "3", "4", "5", "6")  # the second rater gave a 6
     assert targets["total_score"] == tuple(map(str, range(2, 13)))
     assert "points" not in targets
     second = next(item for item in contract.fields if item.column == "score2")
     assert dict(second.settings) == {"second_rater_of": "score1"}
+    said = "'content_second' looks like a second rating of no trait: left out of the model"
+    assert said in draft.findings
     marks = unreviewed(contract)
     assert {"score1.values", "score2.levels"} <= set(marks)
 

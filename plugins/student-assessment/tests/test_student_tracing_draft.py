@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from verticals.cli.main import run
 from verticals.contract import bind, draft_contract, parse_contract, resolve, unreviewed
+from verticals.contract.profile import profile
 from verticals.data import read_table, write_table
 from verticals.errors import ContractError
 from verticals.table import Table
@@ -14,7 +15,7 @@ from verticals_student_assessment.tracing import draft as draft_module
 from verticals_student_assessment.tracing.draft import refine
 from verticals_student_assessment.tracing.draft_skills import in_order, separated
 from verticals_student_assessment.tracing.features import tracing_features
-from verticals_student_assessment.tracing.log_columns import find_columns, is_known_after, profiles
+from verticals_student_assessment.tracing.log_columns import find_columns, is_known_after
 from verticals_student_assessment.tracing.roles import roles_of
 
 SKILLS = ("adding", "taking away", "sharing")
@@ -396,7 +397,7 @@ def test_no_skill_holds_the_separator(texts):
     ],
 )
 def test_what_is_known_only_with_the_answer(name, known):
-    column = profiles(Table({name: np.arange(20) % 7}))[name]
+    column = profile(name, np.arange(20) % 7)
     assert is_known_after(column) is known
 
 
@@ -413,7 +414,7 @@ def test_parts_are_found_under_other_names():
             {"order_id": raw["order_id"], **{n: raw[o] for n, o in zip(names, old, strict=True)}}
         )
         _, contract = drafted(table)
-        found = find_columns(contract, table, profiles(table))
+        found = find_columns(contract, table, {name: profile(name, table[name]) for name in table})
         assert (found.student, found.item, found.skills) == names[:3]
         assert contract.target("right").column == names[3]
         assert contract.time == names[4]

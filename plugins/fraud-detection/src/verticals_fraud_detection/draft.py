@@ -25,9 +25,9 @@ from verticals.contract import (
     Target,
 )
 from verticals.contract.draft import GUESS
-from verticals.contract.guess import guess_decision, guess_target
-from verticals.contract.hints import BIRTH, field_name, label_of, word_set
-from verticals.contract.profile import FEW, Profile, profile
+from verticals.contract.guess import guess_decision, guess_target, ignored, times_of_events
+from verticals.contract.hints import field_name, word_set
+from verticals.contract.profile import FEW, Profile
 from verticals.table import Array, Table
 from verticals_fraud_detection.draft_amount import AMOUNT_COMMENT, guess_amount
 from verticals_fraud_detection.draft_names import Named, column_words, named
@@ -59,11 +59,8 @@ class _Candidate:
         return known and column.distinct > 1 and column.distinct_share <= _MOST_DISTINCT
 
 
-def refine(draft: DataContract, raw: Table) -> Refined:
+def refine(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> Refined:
     """Return the draft with entities, group and amount, as far as names and values tell them."""
-    columns = {
-        name: profile(name, raw[name]) for name in raw if name.strip() and not name.startswith("@")
-    }
     draft = _without_labels(draft) if draft.solution == _NOVELTY else _with_target(draft, columns)
     candidates = _candidates(draft, columns)
     draft = dataclasses.replace(draft, group=draft.group or _payer(candidates, raw.rows))
@@ -210,8 +207,7 @@ def _derived(entities: Sequence[Entity], amount: Amount | None) -> Iterator[str]
 
 
 def _ignored(item: Field | Target) -> Field:
-    label = item.label or label_of(item.column)
-    return Field(name=item.name, column=item.column, kind="text", role="ignore", label=label)
+    return ignored(item.name, item.column, item.label)
 
 
 def _said_of_entities(contract: DataContract, columns: Mapping[str, Profile]) -> Iterator[str]:
@@ -253,13 +249,9 @@ def _belongs(inner: Profile, outer: Profile) -> bool:
 def _said_of_time(contract: DataContract, columns: Mapping[str, Profile]) -> Iterator[str]:
     if contract.time:
         return
-    times = [
-        item.column
-        for item in columns.values()
-        if item.kind == "time" and not BIRTH & set(column_words(item.column))
-    ]
+    time = next((item.column for item in times_of_events(columns.values())), "COLUMN")
     yield (
-        f"declare the time of the event, such as time: {times[0] if times else 'COLUMN'}, and "
+        f"declare the time of the event, such as time: {time}, and "
         "under each entity history: {windows: [24h, 7d, 30d], measures: [count, since]}"
     )
 

@@ -126,21 +126,22 @@ class Scorer:
                 encoding=encoding,
                 skip_bad=skip_bad,
             )
-        told = notice or (lambda _: None)
         odd: tuple[Note, ...] = ()
         count = 0
         for found in parts:
             count += 1
             bound = bind(self.bundle.contract, found.table, targets=False, audited=False)
-            odd = merged_notes((*odd, *bound.notes))
             table = self.vertical.derive(bound.table)
-            _, unscored = self.vertical.scored_rows(table, self.contract)
-            for note in (*found.notes, *self.vertical.feature_notes(table), *unscored):
-                told(note)
+            if notice is not None:
+                odd = merged_notes((*odd, *bound.notes))
+                _, unscored = self.vertical.scored_rows(table, self.contract)
+                for note in (*found.notes, *self.vertical.feature_notes(table), *unscored):
+                    notice(note)
             yield self.scored(table, reasons)
-        for item in odd:
-            if self._is_read(item.column) and (count == 1 or item.kind not in _ACROSS_ROWS):
-                told(item.text)
+        if notice is not None:
+            for item in odd:
+                if self._is_read(item.column) and (count == 1 or item.kind not in _ACROSS_ROWS):
+                    notice(item.text)
 
     def _is_read(self, column: str) -> bool:
         """Tell whether scoring reads a column of the data; those of an audit it does not."""

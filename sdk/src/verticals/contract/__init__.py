@@ -36,6 +36,7 @@ from verticals.contract.model import (
     Target,
 )
 from verticals.contract.parse import parse_contract, read_contract
+from verticals.contract.profile import Profile
 from verticals.contract.rules import RESERVED, unreviewed, validate_contract
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "Field",
     "History",
     "Note",
+    "Profile",
     "Refined",
     "Target",
     "bind",

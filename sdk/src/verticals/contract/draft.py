@@ -62,8 +62,9 @@ class Refined:
     findings: tuple[str, ...] = ()
 
 
-#: What a solution makes of a draft, given the raw table: `SolutionInfo.drafter` names one.
-Drafter = Callable[[DataContract, Table], Refined]
+#: What a solution makes of a draft, given the raw table and a profile of each column by its name:
+#: `SolutionInfo.drafter` names one.
+Drafter = Callable[[DataContract, Table, Mapping[str, Profile]], Refined]
 
 
 def draft_contract(
@@ -111,14 +112,17 @@ def draft_contract(
         decision=guess_decision(target),
         fields=fields,
     )
-    refined = Refined(contract=contract) if refine is None else refine(contract, raw)
+    refined = Refined(contract=contract)
+    if refine is not None:
+        refined = refine(contract, raw, {item.column: item for item in columns})
     contract = refined.contract
     # A column that the solution has found a use for is no longer left out for its looks.
     used = {item.column for item in contract.entities} | {item.column for item in contract.targets}
+    own = {item.name: item for item in fields}
     same = {
         item.name: item.column
         for item in contract.fields
-        if item in fields and item.column not in used
+        if own.get(item.name) == item and item.column not in used
     }
     remarks = {name: text for name, text in remarks.items() if name in same}
     comments = _comments(contract)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -83,17 +83,17 @@ def guess_keys(columns: Sequence[Profile], rows: int) -> Keys:
                 repeated = column.column
             else:
                 others[column.column] = "looks like an identifier of something"
-    times = [
-        column.column
-        for column in columns
-        if column.kind == "time"
-        and column.present == rows
-        and not set(words(column.column)) & BIRTH
-    ]
+    times = [column.column for column in times_of_events(columns) if column.present == rows]
     time = times[0] if len(times) == 1 else ""
     if not repeated:
         repeated = next((item.column for item in columns if _names_persons(item, rows)), "")
     return Keys(id=unique, group=repeated, time=time, others=others)
+
+
+def times_of_events(columns: Iterable[Profile]) -> list[Profile]:
+    """Return the columns of times, but for those of a birth."""
+    times = (column for column in columns if column.kind == "time")
+    return [column for column in times if not set(words(column.column)) & BIRTH]
 
 
 def _is_id(column: Profile, rows: int, hints: Set[str]) -> bool:
@@ -157,7 +157,7 @@ def guess_target(columns: Sequence[Profile]) -> Target | None:
             name=name,
             column=column.column,
             kind="categorical",
-            values=_in_order(column.values),
+            values=in_order(column.values),
             drafted=("values",),
         )
     return Target(
@@ -207,7 +207,7 @@ def declare(column: Profile, name: str, *, ignore: bool) -> Field:
     """Return the proposed declaration of one column; `drafted` names what was read from it."""
     label = label_of(column.column)
     if ignore:
-        return Field(name=name, column=column.column, kind="text", role="ignore", label=label)
+        return ignored(name, column.column)
     kind = "numeric" if _is_age(column) else column.kind
     role = "feature"
     if is_protected(column.column) and kind in ("boolean", "categorical", "numeric"):
@@ -222,7 +222,7 @@ def declare(column: Profile, name: str, *, ignore: bool) -> Field:
         if role == "protected" and not bands:
             given["bands"] = _middle(column.numbers)
     elif kind == "categorical":
-        given["categories"] = _in_order(column.values)
+        given["categories"] = in_order(column.values)
     elif kind == "image" and column.shape:
         given["size"] = column.shape
     if column.missing:
@@ -238,6 +238,13 @@ def declare(column: Profile, name: str, *, ignore: bool) -> Field:
     )
 
 
+def ignored(name: str, column: str, label: str = "") -> Field:
+    """Return the declaration of a column that nobody reads."""
+    return Field(
+        name=name, column=column, kind="text", role="ignore", label=label or label_of(column)
+    )
+
+
 def protected_groups(field: Field, column: Profile) -> Array:
     """Return (rows,) group codes of a proposed protected field; -1 where missing."""
     if field.bands and column.numbers is not None:
@@ -246,7 +253,7 @@ def protected_groups(field: Field, column: Profile) -> Array:
     return column.codes
 
 
-def _in_order(values: Sequence[str]) -> tuple[str, ...]:
+def in_order(values: Iterable[str]) -> tuple[str, ...]:
     """Return numbers by size, then text by letter."""
 
     def key(value: str) -> tuple[bool, float, str]:

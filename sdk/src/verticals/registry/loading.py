@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pluggy
 
-from verticals.contract import DataContract, Drafter, Refined
+from verticals.contract import DataContract, Drafter, Profile, Refined
 from verticals.errors import PluginError
 from verticals.plugin import (
     AuditCheck,
@@ -75,9 +75,9 @@ def load_drafter(found: Found[SolutionInfo]) -> Drafter | None:
     what = f"drafter of {found.info.name!r}"
     refine = _load_callable(found, what, target)
 
-    def safely(draft: DataContract, raw: Table) -> Refined:
+    def safely(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> Refined:
         with reported(f"{what} failed", target.partition(":")[0], found.distribution):
-            refined = refine(draft, raw)
+            refined = refine(draft, raw, columns)
         if isinstance(refined, Refined):
             return refined
         raise PluginError(

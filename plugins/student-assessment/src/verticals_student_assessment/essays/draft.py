@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from verticals.contract import DataContract, Field, Refined, Target, canonical
-from verticals.contract.draft import GUESS, READ
+from verticals.contract.draft import GUESS
+from verticals.contract.guess import ignored
 from verticals.contract.hints import field_name, is_protected, label_of, word_set, words
-from verticals.contract.profile import Profile, profile
+from verticals.contract.profile import Profile
 from verticals.table import Array, Table
 
 _TEXT = word_set("answer essay fulltext response text writing")
@@ -28,12 +29,12 @@ _STEPS = (0.5, 1.0)
 _MOST_LEVELS = 21
 
 
-def refine(draft: DataContract, raw: Table) -> Refined:
+def refine(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> Refined:
     """Return the draft with the essay's text, its traits as ordinal targets, and second raters."""
     given = {item.column for item in draft.fields} | {item.column for item in draft.targets}
-    columns = [profile(name, raw[name]) for name in raw if name in given]
-    text = _text(columns, raw)
-    scored = [item for item in columns if _is_trait(item)]
+    read = [item for item in columns.values() if item.column in given]
+    text = _text(read, raw)
+    scored = [item for item in read if _is_trait(item)]
     first = [item for item in scored if not _is_second(item, scored)]
     findings = []
     if text is None:
@@ -47,32 +48,36 @@ def refine(draft: DataContract, raw: Table) -> Refined:
             "overall: {column: score, kind: ordinal, values: [1, 2, 3, 4]}"
         )
     names: list[str] = []
-    scales = _scales(first)
-    targets = tuple(
-        _target(item, _named(item.column, names), levels)
-        for item, levels in zip(first, scales, strict=True)
-    )
-    fields = [] if text is None else [_essay(text, _named(text, names))]
     others = [item for item in scored if item not in first]
-    seconds = _second_raters(others, targets)
-    targets = tuple(_widened(item, seconds) for item in targets)
-    seconds = [(column, of) for column, old in seconds for of in targets if of.name == old.name]
-    fields += [_rater(item, of, _named(item.column, names)) for item, of in seconds]
-    used = {item.column for item in targets} | {item.column for item in fields}
-    for item in draft.fields:
-        if item.column not in used:
-            plain = dataclasses.replace(_not_read(item), name=_named(item.name, names))
-            fields.append(plain)
+    second = _second_raters(others, first)
+    targets = {
+        item.column: _target(item, _named(item.column, names), _widened(levels, item, second))
+        for item, levels in zip(first, _scales(first), strict=True)
+    }
+    fields = [] if text is None else [_essay(text, _named(text, names))]
+    for item, of in second:
+        fields.append(_rater(item, targets[of.column], _named(item.column, names)))
+        findings.append(f"{item.column!r} is taken as a second rating of {targets[of.column].name}")
+    used = {*targets, *(item.column for item in fields)}
+    for own in draft.fields:
+        if own.column not in used:
+            fields.append(dataclasses.replace(_not_read(own), name=_named(own.name, names)))
+    matched = [item for item, _ in second]
     findings += [
-        f"{item.column!r} is taken as a second rating of {of.name}" for item, of in seconds
+        f"{item.column!r} looks like a second rating of no trait: left out of the model"
+        for item in others
+        if item not in matched
     ]
     if text is not None:
         findings.append("declare the prompts in the settings, so that essays off topic are noticed")
-    comments: dict[tuple[str, ...], str] = {("targets", item.name): GUESS for item in targets}
-    comments |= {("targets", item.name, "values"): READ for item in targets}
-    comments |= {("fields", item.name, "settings"): GUESS for item in fields if item.settings}
+    comments: dict[tuple[str, ...], str] = {
+        ("fields", own.name, "settings"): GUESS for own in fields if own.settings
+    }
     contract = dataclasses.replace(
-        draft, targets=targets, decision=None, fields=tuple(fields) or draft.fields
+        draft,
+        targets=tuple(targets.values()),
+        decision=None,
+        fields=tuple(fields) or draft.fields,
     )
     return Refined(contract=contract, comments=comments, findings=tuple(findings))
 
@@ -173,27 +178,27 @@ def _is_second(column: Profile, columns: Sequence[Profile]) -> bool:
 
 
 def _second_raters(
-    columns: Sequence[Profile], targets: Sequence[Target]
-) -> list[tuple[Profile, Target]]:
+    columns: Sequence[Profile], traits: Sequence[Profile]
+) -> list[tuple[Profile, Profile]]:
     """Return each column of a second rater with the trait whose name it shares."""
     found = []
     for column in columns:
         own = set(words(column.column)) - _RATER
-        same = [item for item in targets if set(words(item.column)) - _RATER == own]
+        same = [item for item in traits if set(words(item.column)) - _RATER == own]
         if len(same) == 1:
             found.append((column, same[0]))
     return found
 
 
-def _widened(target: Target, seconds: Sequence[tuple[Profile, Target]]) -> Target:
-    """Return a trait with the levels that second raters gave it, too, where the steps are alike."""
-    every = [target.values, *(_levels(column) for column, of in seconds if of.name == target.name)]
-    numbers = [tuple(map(float, levels)) for levels in every]
-    step = min(levels[1] - levels[0] for levels in numbers)
-    low, high = min(levels[0] for levels in numbers), max(levels[-1] for levels in numbers)
-    if (high - low) / step >= _MOST_LEVELS:
-        return target
-    return dataclasses.replace(target, values=_written(_between(low, high, step)))
+def _widened(
+    levels: tuple[str, ...], trait: Profile, second: Sequence[tuple[Profile, Profile]]
+) -> tuple[str, ...]:
+    """Return the levels of a trait with those that second raters gave it, unless too many."""
+    every = [levels, *(_levels(item) for item, of in second if of is trait)]
+    numbers = [tuple(map(float, own)) for own in every]
+    step = min(own[1] - own[0] for own in numbers)
+    low, high = min(own[0] for own in numbers), max(own[-1] for own in numbers)
+    return levels if (high - low) / step >= _MOST_LEVELS else _written(_between(low, high, step))
 
 
 def _rater(column: Profile, of: Target, name: str) -> Field:
@@ -218,7 +223,7 @@ def _not_read(item: Field) -> Field:
         return item
     if item.kind == "categorical" and set(words(item.column)) & _TOPIC:
         return dataclasses.replace(item, role="stratum")
-    return Field(name=item.name, column=item.column, kind="text", role="ignore", label=item.label)
+    return ignored(item.name, item.column, item.label)
 
 
 def _named(column: str, taken: list[str]) -> str:

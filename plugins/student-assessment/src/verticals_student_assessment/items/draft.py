@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from verticals.contract import DataContract, Field, Refined
-from verticals.contract.draft import GUESS, READ
+from verticals.contract.draft import GUESS
+from verticals.contract.guess import ignored
 from verticals.contract.hints import field_name, is_protected, label_of, word_set, words
-from verticals.contract.profile import Profile, profile
+from verticals.contract.profile import Profile
 from verticals.table import Table
 
 _NUMBERED = re.compile(r"(.*?)[0-9]+")
@@ -22,15 +23,14 @@ _HIGHEST = 10  # a level above it is no score of one item
 _NO_ANSWER = frozenset({-9, -8, -7, -1, 7, 8, 9, 88, 98, 99})  # codes of it, behind a gap
 _ITEM = word_set("i item q question task")
 _FEWEST = 3  # items of one test
-_UNNAMED = "\0"  # stands for the name that items without numbers share
 _PATTERN_SIGNS = frozenset("*?[")
 
 
-def refine(draft: DataContract, raw: Table) -> Refined:
+def refine(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> Refined:
     """Return the draft with its items declared; without a target, which this solution has not."""
-    given = [*(item.column for item in draft.fields), *(item.column for item in draft.targets)]
-    columns = {name: profile(name, raw[name]) for name in raw if name in given}
-    blocks = _blocks([item for item in columns.values() if _is_scored(item)])
+    given = {item.column for item in draft.fields} | {item.column for item in draft.targets}
+    scored = [item for item in columns.values() if item.column in given and _is_scored(item)]
+    blocks = _blocks(scored)
     if not blocks:
         wanted = 'items: {columns: "Q*", role: item, kind: ordinal, levels: [0, 1]}'
         said = f"no columns look like items: declare them under fields, such as {wanted}"
@@ -46,11 +46,10 @@ def refine(draft: DataContract, raw: Table) -> Refined:
         named.append(dataclasses.replace(item, name=name))
     contract = _without_target(draft, (*named, *others))
     comments: dict[tuple[str, ...], str] = {("fields", item.name, "role"): GUESS for item in named}
-    comments |= {("fields", item.name, "levels"): READ for item in named}
     comments |= {("fields", item.name, "missing"): GUESS for item in named if item.missing}
     count = len(used)
-    alike = [stem for stem in blocks if stem != _UNNAMED]
-    why = "by their numbered names" if alike else "only because they hold 0 and 1"
+    numbered = any(blocks) or all(map(str.isdecimal, used))
+    why = "by their numbered names" if numbered else "only because they hold 0 and 1"
     return Refined(
         contract=contract,
         comments=comments,
@@ -93,7 +92,7 @@ def _levels(columns: Sequence[Profile]) -> tuple[list[int], list[int]]:
 
 
 def _blocks(columns: Sequence[Profile]) -> Mapping[str, list[Profile]]:
-    """Return the items by the part of their names that they share."""
+    """Return the items by the part of their names that they share, "" where they share none."""
     found: dict[str, list[Profile]] = {}
     for column in columns:
         numbered = _NUMBERED.fullmatch(column.column)
@@ -107,23 +106,23 @@ def _blocks(columns: Sequence[Profile]) -> Mapping[str, list[Profile]]:
     if sum(map(len, blocks.values())) >= _FEWEST:
         return blocks
     right = [column for column in columns if set(column.values) == {"0", "1"}]
-    return {_UNNAMED: right} if len(right) >= _FEWEST else {}
+    return {"": right} if len(right) >= _FEWEST else {}
 
 
 def _item(stem: str, members: Sequence[Profile], names: Sequence[str]) -> Field:
     levels, codes = _levels(members)
     pattern = f"{stem}*"
     exact = {member.column for member in members}
-    plain = stem != _UNNAMED and stem and not _PATTERN_SIGNS & set(stem)
+    plain = stem and not _PATTERN_SIGNS & set(stem)
     fits = plain and {name for name in names if fnmatchcase(name, pattern)} == exact
     return Field(
-        name="items" if stem == _UNNAMED else stem or "items",
+        name=stem or "items",
         kind="ordinal",
         columns=(pattern,) if fits else tuple(member.column for member in members),
         role="item",
         levels=tuple(map(str, levels)),
         missing=tuple(map(str, codes)),
-        label="Items" if stem == _UNNAMED else label_of(stem) or "Items",
+        label=label_of(stem) or "Items",
         drafted=("levels", "missing") if codes else ("levels",),
     )
 
@@ -132,7 +131,7 @@ def _set_aside(item: Field) -> Field:
     """Return a field that is no item: protected ones are audited, others are not read."""
     if item.role in ("protected", "stratum", "ignore"):
         return item
-    return Field(name=item.name, column=item.column, kind="text", role="ignore", label=item.label)
+    return ignored(item.name, item.column, item.label)
 
 
 def _listed(items: Sequence[Field]) -> str:

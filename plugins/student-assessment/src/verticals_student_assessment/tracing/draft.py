@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from verticals.contract.draft import GUESS, LEAK, Refined
-from verticals.contract.hints import field_name, label_of
+from verticals.contract.guess import ignored, in_order
+from verticals.contract.hints import field_name
 from verticals.contract.model import DataContract, Decision, Entity, Field, History
 from verticals.contract.profile import Profile
 from verticals.contract.suspects import fixed_by, strongest
@@ -15,7 +16,6 @@ from verticals.errors import ContractError
 from verticals.table import Array, Table
 from verticals_student_assessment.tracing.draft_skills import (
     distinct_texts,
-    in_order,
     separated,
 )
 from verticals_student_assessment.tracing.features import derived_fields
@@ -31,7 +31,6 @@ from verticals_student_assessment.tracing.log_columns import (
     names_skills,
     names_students,
     orders_answers,
-    profiles,
     shared_places,
 )
 from verticals_student_assessment.tracing.roles import CAP, RECENT, roles_of
@@ -42,12 +41,11 @@ MOST_SKILLS_LISTED = 1000
 _HISTORY = f"history: {{cap: {CAP}, recent: {RECENT}}}"
 
 
-def refine(draft: DataContract, raw: Table) -> Refined:
+def refine(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> Refined:
     """Return a draft for a log of answers: student, interaction, item, skills and target.
 
     What names and values do not tell stays out, and a finding says what to declare.
     """
-    columns = profiles(raw)
     found = find_columns(draft, raw, columns)
     item = _item(columns[found.item], raw[found.item]) if found.item else None
     skills = _skills(columns[found.skills], raw[found.skills]) if found.skills else None
@@ -108,13 +106,13 @@ def _fields(
         elif field.column in found.taken:
             continue
         elif why and field.is_input:
-            fields.append(_ignored(field.name, field.column))
+            fields.append(ignored(field.name, field.column))
             remarks.append(f"{field.column!r} {why}: left out of the model")
         else:
             fields.append(field)
     for other in draft.targets if target else ():
         if other.column not in found.taken:
-            fields.append(_ignored(other.name, other.column))
+            fields.append(ignored(other.name, other.column))
             remarks.append(
                 f"{other.column!r} is not the target of a log: left out of the model; declare it "
                 "as a feature where it is known before the answer"
@@ -141,10 +139,6 @@ def _why_not(found: Columns, column: Profile) -> str:
     if names_students(column):
         return "names the student"
     return ""
-
-
-def _ignored(name: str, column: str) -> Field:
-    return Field(name=name, column=column, kind="text", role="ignore", label=label_of(column))
 
 
 def _contract(

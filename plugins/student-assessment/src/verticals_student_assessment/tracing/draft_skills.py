@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 
 from verticals.contract import canonical
 from verticals.contract.canonical import coded
+from verticals.contract.guess import in_order
 from verticals.table import Array
 
 SEPARATORS = (";", "~~", "|", ",")
-_WHOLE = re.compile("-?[0-9]{1,18}")
 
 
 def distinct_texts(column: Array, missing: Collection[str] = ()) -> tuple[str, ...]:
@@ -22,11 +21,6 @@ def distinct_texts(column: Array, missing: Collection[str] = ()) -> tuple[str, .
         counted[texts[code]] += size
     found = [text for text in counted if text and text not in missing]
     return tuple(sorted(found, key=lambda text: (-counted[text], text)))
-
-
-def in_order(texts: Collection[str]) -> tuple[str, ...]:
-    """Return numbers by size, then text by letter."""
-    return tuple(sorted(texts, key=lambda text: (not _is_whole(text), _size(text), text)))
 
 
 def separated(texts: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -57,11 +51,3 @@ def _separates(sign: str, texts: Sequence[str]) -> bool:
 
 def _parts(text: str, sign: str) -> list[str]:
     return [part for part in map(canonical, text.split(sign)) if part]
-
-
-def _is_whole(text: str) -> bool:
-    return bool(_WHOLE.fullmatch(text))
-
-
-def _size(text: str) -> int:
-    return int(text) if _is_whole(text) else 0

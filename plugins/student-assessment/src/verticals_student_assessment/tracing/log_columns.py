@@ -9,52 +9,52 @@ from dataclasses import dataclass
 import numpy as np
 
 from verticals.contract.events import keyed
-from verticals.contract.hints import BIRTH, is_protected, words
+from verticals.contract.guess import times_of_events
+from verticals.contract.hints import is_protected, word_set, words
 from verticals.contract.model import DataContract, Target
-from verticals.contract.profile import Profile, profile
+from verticals.contract.profile import Profile
 from verticals.contract.rules import MAX_VALUE
 from verticals.table import Array, Table
 
+_STUDENT = word_set("student user learner pupil child person")
+_ITEM = word_set("item problem question exercise task")
+_SKILL = word_set("skill skills kc kcs concept concepts topic topics tag tags standard standards")
+_INTERACTION = word_set("interaction attempt answer log order response")
+_RIGHT = word_set("correct correctly correctness right outcome score")
 
-def _set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_STUDENT = _set("student user learner pupil child person")
-_ITEM = _set("item problem question exercise task")
-_SKILL = _set("skill skills kc kcs concept concepts topic topics tag tags standard standards")
-_INTERACTION = _set("interaction attempt answer log order response")
-_RIGHT = _set("correct correctly correctness right outcome score")
-
-_KEY = _set("id guid uuid key identifier ref code hash")
-_NUMBER = _set("no nr number index")
-_BESIDE_STUDENT = _KEY | _NUMBER | _set("anon anonymous name")
-_BESIDE_ITEM = _KEY | _NUMBER | _set("name")
-_BESIDE_SKILL = _KEY | _set("name names ids codes list default")
+_KEY = word_set("id guid uuid key identifier ref code hash")
+_NUMBER = word_set("no nr number index")
+_BESIDE_STUDENT = _KEY | _NUMBER | word_set("anon anonymous name")
+_BESIDE_ITEM = _KEY | _NUMBER | word_set("name")
+_BESIDE_SKILL = _KEY | word_set("name names ids codes list default")
 _BESIDE_RIGHT = (
-    _set("is was got first answer answered attempt response step try") | _ITEM | _STUDENT
+    word_set("is was got first answer answered attempt response step try") | _ITEM | _STUDENT
 )
-_TRUE = _set("1 true yes y t correct right")
-_FALSE = _set("0 false no n f incorrect wrong")
+_TRUE = word_set("1 true yes y t correct right")
+_FALSE = word_set("0 false no n f incorrect wrong")
 
-_TIME = _set("time timestamp date datetime at ts epoch unixtime")
-_START = _set("start started begin began asked shown presented opened")
+_TIME = word_set("time timestamp date datetime at ts epoch unixtime")
+_START = word_set("start started begin began asked shown presented opened")
 _BESIDE_TIME = (
     _START
     | _ITEM
     | _INTERACTION
-    | _set("answered end ended finish finished submitted created first last unix utc server ms s")
+    | word_set(
+        "answered end ended finish finished submitted created first last unix utc server ms s"
+    )
 )
-_ORDER = _set("order sequence position opportunity index row attempt step")
+_ORDER = word_set("order sequence position opportunity index row attempt step")
 
 # What stands in a log because an answer was given; `_BEFORE` are names of what was known earlier.
-_AFTER = _set("hint hints elapsed duration latency overlap attempts")
-_GIVEN = _set("answer answers answered response responses choice action")
-_SPENT = _set("taken took spent first on needed done") | _GIVEN
-_LENGTH = _set("time seconds secs minutes ms")
-_LENGTH_ALONE = _set("seconds secs ms rt")
-_OF_GIVEN = _STUDENT | _KEY | _GIVEN | _set("given selected chosen first text value option ms s")
-_BEFORE = _set("prior previous past limit expected")
+_AFTER = word_set("hint hints elapsed duration latency overlap attempts")
+_GIVEN = word_set("answer answers answered response responses choice action")
+_SPENT = word_set("taken took spent first on needed done") | _GIVEN
+_LENGTH = word_set("time seconds secs minutes ms")
+_LENGTH_ALONE = word_set("seconds secs ms rt")
+_OF_GIVEN = (
+    _STUDENT | _KEY | _GIVEN | word_set("given selected chosen first text value option ms s")
+)
+_BEFORE = word_set("prior previous past limit expected")
 
 _FEW_ROWS = 10  # below which it says nothing that a value recurs, or does not
 
@@ -76,12 +76,6 @@ class Columns:
         target = self.target.column if self.target else ""
         names = {self.student, self.time, self.item, self.skills, self.interaction, target}
         return frozenset(names - {""})
-
-
-def profiles(raw: Table) -> dict[str, Profile]:
-    """Return a profile of each column that a draft speaks of."""
-    names = [name for name in raw if name.strip() and not name.startswith("@")]
-    return {name: profile(name, raw[name]) for name in names}
 
 
 def find_columns(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> Columns:
@@ -192,13 +186,7 @@ def _time(draft: DataContract, columns: Sequence[Profile], rows: int) -> str:
     """Return the time of the question: of several times, the only one named like a start."""
     if draft.time:
         return draft.time
-    times = [
-        column.column
-        for column in columns
-        if column.kind == "time"
-        and column.present == rows
-        and not set(words(column.column)) & BIRTH
-    ]
+    times = [column.column for column in times_of_events(columns) if column.present == rows]
     starts = [name for name in times if set(words(name)) & _START]
     found = times if len(times) == 1 else starts
     return found[0] if len(found) == 1 else ""

@@ -55,9 +55,8 @@ def mastery_points(
     points: list[PlotPoint] = []
     for title, column in groups.items():
         fused = fuse({**columns, "group": column}, rows["interaction"])
-        figure = "Right answers by attempt on a skill" + (
-            f", by {title}" if title else ", all students"
-        )
+        whose = f"by {title}" if title else "all students"
+        figure = f"Right answers by attempt on a skill, {whose}"
         for name, which, style in _mastery_series(contract, title, column):
             for attempt in range(MOST_ATTEMPTS):
                 here = (fused["attempt"] == attempt) & (fused["group"] == name)
