@@ -135,3 +135,15 @@ class TestReport:
         drawn = draw(chart(scattered=True), name="n")
         assert "<polyline" not in drawn
         assert drawn.count("<circle") == 2
+
+    def test_the_key_shows_marks_for_what_is_drawn_as_marks(self):
+        def chart(scattered):
+            lines = (
+                Line(label="predicted", x=(0.0, 1.0), y=(0.0, 1.0)),
+                Line(label="seen", x=(0.0,), y=(0.5,), points=True, scattered=scattered),
+            )
+            axis = Axis(label="x")
+            return LineChart(title="t", description="d", x=axis, y=axis, lines=lines)
+
+        assert draw(chart(scattered=True), name="n").count("<circle") == 2  # one in the key
+        assert draw(chart(scattered=False), name="n").count("<circle") == 1

@@ -188,13 +188,17 @@ def _key(chart: LineChart, width: float, y: float) -> tuple[list[str], float]:
     entries = [(label, *SERIES[at % len(SERIES)]) for at, label in enumerate(labels)]
     if chart.diagonal:
         entries.append((chart.diagonal, QUIET, "4 4"))
+    lined = {item.label for item in chart.lines if not item.scattered} | {chart.diagonal}
     parts, x = [], 0.0
     for label, colour, dash in entries:
         text = svg.wrap(label, width - 34, lines=1)[0]
         need = 30 + svg.text_width(text) + 14
         if x and x + need > width:
             x, y = 0.0, y + _LINE + 2
-        parts.append(svg.line(x, y - 4, x + 24, y - 4, colour=colour, width=2.2, dash=dash))
+        if label in lined:
+            parts.append(svg.line(x, y - 4, x + 24, y - 4, colour=colour, width=2.2, dash=dash))
+        else:  # as it is drawn: marks without a line
+            parts.append(svg.dot(x + 12, y - 4, colour=colour, radius=3.5))
         parts.append(svg.write(x + 30, y, text))
         x += need
     return parts, y + _LINE + 4
