@@ -7,8 +7,10 @@ Ours go through the real path: contract, history features, encoder, network, tra
 * Handbook transactions (SIMULATED): the published protocol. 7 days train, 7 days label delay,
   7 days test, 4 folds whose training windows start on 2018-07-25 and 7, 14 and 21 days before.
   From each test day on, cards with a fraud that was known at its start are left out. Histories
-  reach back to 2018-06-01. "cards" is card precision at 100 a day, `limit` what a score would
-  reach that finds all but the frauds at terminals without any known fraud in their history.
+  reach back to 2018-06-01. "cards" is card precision at 100 a day. Its `limit` is what a score
+  would reach that was told the scenario of every fraud and finds each one but those at terminals
+  of which no fraud of a compromised terminal was known in the last 28 days: how long one lasts in
+  this simulation. Nothing before the first known one tells such a fraud from a genuine payment.
   Networks, bounds and pairs were compared on training windows that start before 2018-06-28, whose
   test windows end before the first one here. Not blind: the terminal's windows of 14 and 21 days
   came after a first look at these folds (table network .685 without them, LightGBM .694), and the
@@ -188,6 +190,20 @@ def handbook_parts(contract: DataContract, table: Table) -> list[Part]:
     return parts
 
 
+def hidden_frauds(table: Table) -> np.ndarray:
+    """Return (rows,) frauds of a compromised terminal of which none is known from 28 days before.
+
+    The label of a fraud is known 7 days after it.
+    """
+    terminal = np.unique(table["@terminal"].astype(str), return_inverse=True)[1]
+    days = (table["@time"] - table["@time"].min()) / DAY
+    here = (table["fraud"] == 1) & (table["scenario"].astype(str) == "2")
+    place = terminal * 1000.0 + days  # of a terminal's own line of time; 92 days are far below 1000
+    known = np.sort(place[here])
+    found = np.searchsorted(known, place - 7, side="right") > np.searchsorted(known, place - 28)
+    return np.asarray(here & ~found)
+
+
 def measure(fit: Fit, parts: Sequence[Part]) -> dict[str, np.ndarray]:
     """Return average precision, card precision, AUC and seconds of each fold."""
     found: dict[str, list[float]] = {"ap": [], "cards": [], "auc": [], "seconds": []}
@@ -223,6 +239,7 @@ def compare(title: str, models: dict[str, Fit], parts: Sequence[Part], only: Seq
 def run_handbook(path: Path, only: Sequence[str]) -> list[str]:
     """Compare on the handbook's transactions; return the targets that were missed."""
     contract, table, _ = derived(path, "handbook_transactions")
+    table = table.with_columns({"hidden": hidden_frauds(table)})
     parts = handbook_parts(contract, table)
     models = {
         "LightGBM": lightgbm(contract),
@@ -238,13 +255,9 @@ def run_handbook(path: Path, only: Sequence[str]) -> list[str]:
     found = compare("Handbook transactions", models, parts, only)
     limits = []
     for part in parts:
-        fraud = part.test["fraud"]
-        at_terminal = part.test["scenario"].astype(str) == "2"
-        hidden = at_terminal & ~(part.test["terminal_risk_30d"] > 0)
-        spread = np.random.default_rng(0).random(part.test.rows) * 1e-3
-        limits.append(
-            card_precision_at(fraud * ~hidden + spread, fraud, part.card, part.day, 100) or 0.0
-        )
+        fraud, hidden = part.test["fraud"], part.test["hidden"]
+        told = fraud * ~hidden  # where scores tie, genuine cards come first: no luck in the limit
+        limits.append(card_precision_at(told, fraud, part.card, part.day, 100) or 0.0)
     print(f"{'limit of card precision':34} {'':6} {'':6} {np.mean(limits):6.3f}")
     missed = targets(found, "ours, additive, pairs", {"ap": 0.70})
     return missed + targets(found, "ours, table (default)", {"ap": 0.70, "cards": 0.30})
