@@ -6,8 +6,9 @@ that of Overall after rounding to half points. QWK is printed twice: of the scor
 of scores widened to the spread of the human ones (fitted within the training folds), since
 widening alone lifts QWK and costs RMSE.
 
-LoRA starts from the frozen encoder's trained head. Each fold's scores are kept in `--scratch`, so
-that folds can be trained one by one, or side by side, and read again.
+LoRA adapts a second encoder from loosely fitted heads, and scores together with the frozen one, as
+the product does. Each fold's scores are kept in `--scratch`, so that folds can be trained one by
+one, or side by side, and read again.
 
 The strength of each ridge is chosen by inner folds of the training part. Features and head (which
 layers, means and spreads, text measures, proportional odds; about 20 variants) were compared on
@@ -42,7 +43,12 @@ from verticals.table import Array
 from verticals.training import TrainOptions, train_network, train_options
 from verticals_student_assessment.essays.body import encoder_digest, encoder_folder, load_body
 from verticals_student_assessment.essays.compose import reference_texts
-from verticals_student_assessment.essays.networks import FEATURES, EssayNetwork
+from verticals_student_assessment.essays.networks import (
+    FEATURES,
+    LOOSE_RIDGE,
+    TIGHT_RIDGE,
+    EssayNetwork,
+)
 from verticals_student_assessment.essays.options import EssayOptions
 from verticals_student_assessment.essays.text import TextEncoder
 
@@ -289,12 +295,14 @@ def _report_lora(
     frozen, adapted, total = np.zeros_like(human), np.zeros_like(human), 0.0
     for number in given.lora:
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        frozen[test] = head(train, test, 20.0)
+        head(train, test, LOOSE_RIDGE)
+        loose = {f"adapted_{name}": item.clone() for name, item in network.state_dict().items()}
+        frozen[test] = head(train, test, TIGHT_RIDGE)
         settings = f"{given.arithmetic}-{given.epochs}-{given.rate:g}-{given.fold_seed}-{number}"
         kept = scratch / f"lora-{settings}.npz"
         if not kept.is_file():
             started = time.perf_counter()
-            points = _adapted(given, network, blocks, human, train, test)
+            points = _adapted(given, {**loose, **network.state_dict()}, blocks, human, train, test)
             np.savez(kept, points=points, minutes=(time.perf_counter() - started) / 60)
         with np.load(kept) as held:
             adapted[test], minutes = held["points"], float(held["minutes"])
@@ -320,7 +328,7 @@ def _report_lora(
 
 def _adapted(
     given: argparse.Namespace,
-    network: EssayNetwork,
+    start: dict[str, torch.Tensor],
     blocks: Array,
     human: Array,
     train: Array,
@@ -329,7 +337,7 @@ def _adapted(
     """Return the scores of the test rows by an encoder that was adapted to the training rows."""
     chosen = EssayOptions(arithmetic=given.arithmetic, tuning="lora")
     adapted = EssayNetwork(load_body(encoder_folder({})), TARGETS, block="essay", chosen=chosen)
-    adapted.load_state_dict(network.state_dict(), strict=False)
+    adapted.load_state_dict(start, strict=False)
     asked = {"epochs": given.epochs, "learning_rate": given.rate}
     options = train_options(asked, adapted, private=False)
     _train(adapted, {"essay": blocks[train]}, human[train], options)
@@ -346,7 +354,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fold-seed", type=int, default=1)
     parser.add_argument("--lora", type=int, nargs="*", default=[], help="folds to adapt on")
     parser.add_argument("--epochs", type=int, default=3, help="of LoRA")
-    parser.add_argument("--rate", type=float, default=5e-4, help="of learning, of LoRA")
+    parser.add_argument("--rate", type=float, default=1e-3, help="of learning, of LoRA")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 

@@ -418,7 +418,7 @@ class TestBody:
 class TestModel:
     def test_state_holds_no_encoder_weights(self, trained):
         names = set(trained.state().tensors)
-        assert names == {"centre", "spread", "direction", "threshold"}
+        assert names == {"centre", "spread", "directions", "direction", "threshold"}
         assert trained.state().settings["resources"]["encoder"].startswith("sha256:")
 
     def test_reload_scores_alike_and_another_encoder_is_refused(self, trained, folder, tmp_path):
@@ -524,10 +524,48 @@ class TestLora:
     def test_begins_as_the_frozen_encoder(self, folder):
         frozen, adapted = self.network(folder), self.network(folder, tuning="lora", rank=2)
         blocks = torch.from_numpy(TextEncoder(folder).encode(ESSAY, texts("the cat. a dog!")))
-        assert torch.equal(frozen.eval().features(blocks), adapted.eval().features(blocks))
+        alone = frozen.eval().features(blocks)
+        both = adapted.eval().features(blocks)
+        assert torch.equal(both, torch.cat([alone, alone], dim=1))
         with torch.no_grad():
             adapted.adapters[0].up.fill_(0.3)
-        assert not torch.equal(frozen.features(blocks), adapted.features(blocks))
+        first, second = adapted.features(blocks).chunk(2, dim=1)
+        assert torch.equal(first, alone)  # the frozen encoder stays what it was
+        assert not torch.equal(second, alone)
+        assert adapted.train().features(blocks).shape == second.shape  # adapters learn alone
+
+    def test_scores_are_the_mean_of_both_encoders(self, folder):
+        network = self.network(folder, tuning="lora", rank=2)
+        blocks = torch.from_numpy(TextEncoder(folder).encode(ESSAY, texts("the cat. a dog!")))
+        with torch.no_grad():
+            network.adapters[0].up.fill_(0.3)
+            network.direction.fill_(0.1)
+            network.adapted_direction.fill_(-0.2)
+        first, second = network.eval().features(blocks).chunk(2, dim=1)
+        raw = network({"essay": blocks})
+        expected = (0.1 * first.sum(dim=1) - 0.2 * second.sum(dim=1)) / 2
+        assert torch.allclose(raw[:, 0] - network.threshold[0], expected, atol=1e-4)
+        told, topic = network.read(blocks)
+        assert torch.equal(told, raw)
+        assert torch.equal(topic, self.network(folder).eval().read(blocks)[1])
+
+    def test_only_adapters_learn_and_heads_are_those_they_began_with(self, folder):
+        network = self.network(folder, tuning="lora", rank=2)
+        learning = {name for name, item in network.named_parameters() if item.requires_grad}
+        assert learning
+        assert all(name.startswith("adapters.") for name in learning)
+
+    def test_lower_layers_are_not_adapted(self, folder):
+        body = load_body(folder)
+        EssayNetwork(
+            body,
+            contract().targets,
+            block="essay",
+            chosen=EssayOptions(tuning="lora", rank=2),
+        )
+        hooked = {name for name, item in body.named_modules() if item._forward_hooks}
+        assert hooked
+        assert all(".layer.1." in f".{name}" for name in hooked)
 
     def test_learns_adapters_and_reloads(self, folder):
         made = contract()
@@ -535,9 +573,9 @@ class TestLora:
         model = SOLUTION.fit(parts(made), setup)
         tensors = model.state().tensors
         ups = [tensors[name] for name in tensors if name.endswith(".up")]
-        assert len(ups) == 4
+        assert len(ups) == 6  # every projection of the upper of two layers
         assert all(np.abs(up).max() > 0 for up in ups)
-        assert sum(item.size for item in tensors.values()) < 2_000
+        assert sum(item.size for name, item in tensors.items() if "adapters" in name) < 1_000
         again = SOLUTION.load(model.state(), setup)
         table = parts(made)["test"]
         assert np.array_equal(model.predict(table)["style"], again.predict(table)["style"])
@@ -552,7 +590,7 @@ class TestLora:
 class TestPrivacy:
     def test_head_trains_by_student(self, folder):
         made = contract()
-        options = {"pooling": "small", "steps": 5}
+        options = {"pooling": "small", "surface": "measures", "steps": 5}
         setup = setup_of(made, folder, options=options, epsilon=3.0, delta=1e-3)
         model = SOLUTION.fit(parts(made), setup)
         record = model.state().settings["privacy"]

@@ -58,6 +58,13 @@ SOLUTION = SolutionInfo(
             help="mean and spread of every layer, or the mean over layers, best under privacy",
         ),
         OptionInfo(
+            name="surface",
+            default="full",
+            private_default="measures",
+            choices=("full", "measures"),
+            help="beside the encoder curves of the text's measures and word pieces, or measures",
+        ),
+        OptionInfo(
             name="scale",
             default="mean",
             choices=("mean", "matched"),

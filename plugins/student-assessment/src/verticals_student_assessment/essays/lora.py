@@ -1,13 +1,15 @@
-"""Low-rank adaptation of a frozen encoder's attention: Hu et al. 2021, arXiv:2106.09685.
+"""Low-rank adaptation of the upper half of an encoder: Hu et al. 2021, arXiv:2106.09685.
 
 Each adapted projection W gives W x + (scale / rank) B A x, with B zero at the start, so that the
-adapted encoder begins as the frozen one. Only A and B learn, and only they are in a bundle.
+adapted encoder begins as the frozen one. Only A and B learn, and only they are in a bundle. The
+lower half stays as it is: what it makes of words serves any task, and no gradient needs to pass it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,9 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from verticals.errors import CallError
-
-#: How encoders call the projections that are adapted: query and value.
-_ADAPTED = ("query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "query_proj", "value_proj")
 
 
 class Adapter(nn.Module):
@@ -39,37 +38,57 @@ class Adapter(nn.Module):
         return added
 
 
-def adapt(body: nn.Module, *, rank: int, scale: float, drop: float) -> nn.ModuleList:
-    """Return adapters of the attention's query and value projections, hooked into the body.
+class Adapters(nn.ModuleList):
+    """Hold the adapters of a body's upper layers, hooked into it; none of them if it is frozen."""
 
-    Raises `CallError` where the body has no such projection.
-    """
-    found = _projections(body)
-    if not found:
-        raise CallError(
-            f"the encoder {type(body).__name__} has no query and value projections by known names",
-            hint="--option tuning=frozen",
-        )
-    adapters = nn.ModuleList(
-        Adapter(layer.in_features, layer.out_features, rank=rank, scale=scale, drop=drop)
-        for layer in found
-    )
-    for layer, adapter in zip(found, adapters, strict=True):
-        layer.register_forward_hook(_added(adapter))
-    return adapters
+    def __init__(self) -> None:
+        super().__init__()
+        self._off = False
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Let the body be as it was before adaptation."""
+        self._off = True
+        try:
+            yield
+        finally:
+            self._off = False
+
+    def adapt(self, body: nn.Module, *, rank: int, scale: float, drop: float) -> None:
+        """Adapt every projection of the upper half of the body's layers.
+
+        Raises `CallError` where the body has no list of as many layers as its configuration says.
+        """
+        layers = _layers(body)
+        upper = [
+            module
+            for layer in layers[len(layers) // 2 :]
+            for module in layer.modules()
+            if isinstance(module, nn.Linear)
+        ]
+        if not upper:
+            raise CallError(
+                f"the encoder {type(body).__name__} has no list of layers with projections in them",
+                hint="--option tuning=frozen",
+            )
+        for module in upper:
+            adapter = Adapter(
+                module.in_features, module.out_features, rank=rank, scale=scale, drop=drop
+            )
+            self.append(adapter)
+            module.register_forward_hook(self._hook(adapter))
+
+    def _hook(self, adapter: Adapter) -> Any:
+        def hook(_: nn.Module, values: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            if self._off:
+                return output
+            adapted: Tensor = output + adapter(values[0])
+            return adapted
+
+        return hook
 
 
-def _projections(body: nn.Module) -> Sequence[nn.Linear]:
-    return [
-        module
-        for name, module in body.named_modules()
-        if isinstance(module, nn.Linear) and name.rsplit(".", 1)[-1] in _ADAPTED
-    ]
-
-
-def _added(adapter: nn.Module) -> Any:
-    def hook(_: nn.Module, values: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        adapted: Tensor = output + adapter(values[0])
-        return adapted
-
-    return hook
+def _layers(body: nn.Module) -> list[nn.Module]:
+    count = int(getattr(body.config, "num_hidden_layers", 0))
+    lists = (module for module in body.modules() if isinstance(module, nn.ModuleList))
+    return next((list(found) for found in lists if len(found) == count), [])

@@ -1,7 +1,13 @@
 """The network: a frozen (or adapted) encoder, pooled over tokens and layers, and ordinal heads.
 
+Beside the encoder the heads read what a text shows on its surface (`surface`).
+
 The encoder's weights stand outside the registered parameters: a bundle holds the head, the scale
 of the features and the adapters, and names the encoder by its digest.
+
+An adapted encoder scores together with the frozen one: each has heads of its own, and the raw score
+is the mean of both. Adapters learn from loosely fitted heads that stay as they are: heads that know
+the training essays by heart leave nothing to be learnt from them.
 
 Each trait has one direction and a threshold for each step of its scale (proportional odds,
 McCullagh 1980), as in the rank-consistent ordinal networks of Cao, Mirjalili & Raschka 2020.
@@ -23,18 +29,21 @@ from verticals.contract import Target
 from verticals.errors import CallError, ContractError
 from verticals.plugin import Inputs
 from verticals.table import Array
-from verticals_student_assessment.essays.lora import adapt
+from verticals_student_assessment.essays.lora import Adapters
 from verticals_student_assessment.essays.measures import MEASURES
 from verticals_student_assessment.essays.options import EssayOptions
+from verticals_student_assessment.essays.surface import CURVES, PIECES, curves, directions, pieces
 from verticals_student_assessment.essays.text import FACTS, HEAD
 
 FEATURES = "@features"  # a block that stands for the text, once it was prepared
 _TOKENS_AT_ONCE = 2**15  # of a batch on an accelerator
 _KEPT_BYTES = 2**28  # of features in memory
 _LEAST = 1e-6
+#: Of the frozen encoder's heads beside an adapted one, and of the heads that adapters learn from.
+TIGHT_RIDGE, LOOSE_RIDGE = 10.0, 80.0
 
 # A linear head on fixed features is a convex problem: whole batches and a Gaussian prior; under
-# privacy few large steps, averaged. Adapters take small steps from a head that has been trained.
+# privacy few large steps, averaged. Adapters take small steps from heads that have been trained.
 _FROZEN: Mapping[str, Any] = {
     "optimizer": "adam",
     "learning_rate": 0.1,
@@ -53,7 +62,7 @@ _FROZEN: Mapping[str, Any] = {
 }
 _LORA: Mapping[str, Any] = {
     "optimizer": "adam",
-    "learning_rate": 5e-4,
+    "learning_rate": 1e-3,
     "epochs": 3,  # from the fourth on few essays are learnt by heart
     "batch_size": 8,
     "warmup": 0.06,
@@ -70,6 +79,7 @@ class EssayNetwork(nn.Module):
 
     centre: Tensor
     spread: Tensor
+    directions: Tensor
     places: Tensor
 
     def __init__(
@@ -86,24 +96,32 @@ class EssayNetwork(nn.Module):
         self.block = block
         self.chosen = chosen
         self.frozen = chosen.tuning == "frozen"
-        self.adapters = (
-            nn.ModuleList()
-            if self.frozen
-            else adapt(body, rank=chosen.rank, scale=2.0 * chosen.rank, drop=0.05)
-        )
+        self.adapters = Adapters()
+        if not self.frozen:
+            self.adapters.adapt(body, rank=chosen.rank, scale=2.0 * chosen.rank, drop=0.05)
         config: Any = body.config
         layers, hidden = int(config.num_hidden_layers) + 1, int(config.hidden_size)
         self.groups = [hidden] * (2 * layers if chosen.pooling == "full" else 1) + [len(MEASURES)]
         columns = sum(self.groups)
         # Small features mix all layers; topics are told apart by the last one, which stands behind.
-        self._pooled_columns = columns + (0 if chosen.pooling == "full" else hidden)
+        self._further = 2 * CURVES + PIECES if chosen.surface == "full" else 0
+        beside = 0 if chosen.pooling == "full" else hidden
+        self._pooled_columns = columns + self._further + beside
+        if self._further:
+            drawn = torch.from_numpy(directions(len(MEASURES)))
+            self.register_buffer("directions", drawn)
         self.register_buffer("centre", torch.zeros(columns))
         self.register_buffer("spread", torch.ones(len(self.groups)))
         steps = [len(target.values) - 1 for target in targets]
         places = torch.repeat_interleave(torch.arange(len(steps)), torch.tensor(steps))
         self.register_buffer("places", places, persistent=False)
-        self.direction = nn.Parameter(torch.zeros(len(targets), columns))
+        self.direction = nn.Parameter(torch.zeros(len(targets), columns + self._further))
         self.threshold = nn.Parameter(torch.tensor([odds for n in steps for odds in _even(n)]))
+        if not self.frozen:
+            self.adapted_direction = nn.Parameter(torch.zeros_like(self.direction))
+            self.adapted_threshold = nn.Parameter(self.threshold.detach().clone())
+            for name, item in self.named_parameters():
+                item.requires_grad_(name.startswith("adapters."))
         self.train_options: Mapping[str, Any] = _FROZEN if self.frozen else _LORA
 
     @property
@@ -128,14 +146,12 @@ class EssayNetwork(nn.Module):
         features = blocks.get(FEATURES)
         if features is None:
             features = self.features(blocks[self.block])
-        along = features @ self.direction.T  # (rows, traits)
-        raw: Tensor = along[:, self.places] + self.threshold
-        return raw
+        return self._raw(features)
 
     def read(self, texts: Tensor) -> tuple[Tensor, Tensor]:
         """Return raw scores (rows, width) of encoded texts, and unit vectors of their topics."""
         pooled = self.pooled(texts)
-        return self({FEATURES: self._scaled(pooled)}), self.embedding(pooled)
+        return self._raw(self._scaled(pooled)), self.embedding(pooled)
 
     def prepare(self, blocks: Mapping[str, Array]) -> dict[str, Array]:
         """Return encoded rows with features in place of the text, where the encoder is frozen.
@@ -151,10 +167,15 @@ class EssayNetwork(nn.Module):
         """Return the scaled features of encoded texts: (rows, columns)."""
         return self._scaled(self.pooled(texts))
 
+    def remember(self, other: EssayNetwork) -> None:
+        """Take over what another network with the same frozen encoder has read."""
+        self._kept = other._kept
+
     def pooled(self, texts: Tensor) -> Tensor:
         """Return pooled states and measures, unscaled, and what topics are compared by.
 
         A frozen encoder reads each text once; what it made of it stays in memory, within bounds.
+        What an adapted one makes of it stands behind that; in training it stands alone.
         """
         if self.training and not self.frozen:
             return self._read(texts)
@@ -173,16 +194,38 @@ class EssayNetwork(nn.Module):
     def embedding(self, pooled: Tensor) -> Tensor:
         """Return the unit vector by which topics are compared, from pooled features."""
         hidden, layers = self.groups[0], (len(self.groups) - 1) // 2
-        end = layers * hidden if self.chosen.pooling == "full" else pooled.shape[1]
+        end = layers * hidden if self.chosen.pooling == "full" else self._pooled_columns
         last = pooled[:, end - hidden : end]
         unit: Tensor = last / last.norm(dim=1, keepdim=True).clamp(min=_LEAST)
         return unit
 
+    def _raw(self, features: Tensor) -> Tensor:
+        """Return raw scores of features: by the heads of the encoder that they come from."""
+        columns = self.direction.shape[1]
+        if self.frozen:
+            return self._along(features, self.direction, self.threshold)
+        behind = features[:, -columns:]
+        adapted = self._along(behind, self.adapted_direction, self.adapted_threshold)
+        if features.shape[1] == columns:
+            return adapted  # in training: both together would hide what the adapters have to learn
+        return (self._along(features[:, :columns], self.direction, self.threshold) + adapted) / 2
+
+    def _along(self, features: Tensor, direction: Tensor, threshold: Tensor) -> Tensor:
+        raw: Tensor = (features @ direction.T)[:, self.places] + threshold
+        return raw
+
     def _scaled(self, pooled: Tensor) -> Tensor:
-        """Centre, and give each group of columns a norm of about one."""
+        """Scale what each encoder made of the texts, side by side as it stands."""
+        parts = torch.split(pooled, self._pooled_columns, dim=1)
+        return torch.cat([self._scaled_part(part) for part in parts], dim=1)
+
+    def _scaled_part(self, pooled: Tensor) -> Tensor:
+        """Centre, and give each group of columns a norm of about one; the surface stays."""
         widths = torch.tensor(self.groups, device=pooled.device)
         scale = torch.repeat_interleave(self.spread * widths.sqrt(), widths)
-        return (pooled[:, : len(self.centre)] - self.centre) / scale
+        columns = len(self.centre)
+        scaled = (pooled[:, :columns] - self.centre) / scale
+        return torch.cat([scaled, pooled[:, columns : columns + self._further]], dim=1)
 
     def _remembered(self, texts: Tensor) -> Tensor:
         keys = [_digest(row) for row in texts.cpu().numpy()]
@@ -205,13 +248,22 @@ class EssayNetwork(nn.Module):
         device = self.centre.device
         lengths = (texts[:, 1:] >= 0).sum(dim=(1, 2))
         order = torch.argsort(lengths, stable=True).tolist()
-        found = torch.zeros(len(texts), self._pooled_columns, device=device)
+        width = self._pooled_columns * (1 if self.frozen else 2)
+        found = torch.zeros(len(texts), width, device=device)
         most = texts.shape[1] * texts.shape[2]
         at_once = 1 if device.type == "cpu" else max(1, _TOKENS_AT_ONCE // most)
         for start in range(0, len(order), at_once):
             part = order[start : start + at_once]
-            found[part] = self._read(texts[part].to(device)).float()
+            found[part] = self._read_by_all(texts[part].to(device)).float()
         return found
+
+    def _read_by_all(self, texts: Tensor) -> Tensor:
+        """Return what the frozen encoder makes of texts, and the adapted one behind it."""
+        if self.frozen:
+            return self._read(texts)
+        with self.adapters.off():
+            frozen = self._read(texts)
+        return torch.cat([frozen, self._read(texts)], dim=1)
 
     def _read(self, texts: Tensor) -> Tensor:
         """Run the encoder on all windows of some texts, and pool: (rows, columns)."""
@@ -238,9 +290,12 @@ class EssayNetwork(nn.Module):
             means.append(mean)
             spreads.append(variance.clamp(min=_LEAST).sqrt())
         measured = texts[:, 0, len(FACTS) : HEAD]
+        surface = []
+        if self._further:
+            surface = [curves(measured, self.directions), pieces(texts[:, 1:])]
         if self.chosen.pooling == "small":
-            return torch.cat([torch.stack(means).mean(dim=0), measured, means[-1]], dim=1)
-        return torch.cat([*means, *spreads, measured], dim=1)
+            return torch.cat([torch.stack(means).mean(dim=0), measured, *surface, means[-1]], dim=1)
+        return torch.cat([*means, *spreads, measured, *surface], dim=1)
 
     def _arithmetic(self, device: torch.device) -> torch.autocast:
         half = self.chosen.arithmetic == "bfloat16" or device.type == "cuda"

@@ -10,6 +10,7 @@ from verticals.errors import CallError
 
 TUNINGS = ("frozen", "lora")
 POOLINGS = ("full", "small")
+SURFACES = ("full", "measures")
 SCALES = ("mean", "matched")
 ARITHMETICS = ("float32", "bfloat16")
 
@@ -19,13 +20,15 @@ class EssayOptions:
     """Say how essays are scored; raise `CallError` for a value that means nothing.
 
     `tuning` trains the head alone, or low-rank adapters of the encoder too. `pooling` full is mean
-    and spread of every layer, small the mean over tokens and layers. `scale` mean gives out the
+    and spread of every layer, small the mean over tokens and layers. `surface` full reads curves of
+    the measures and word pieces beside the encoder. `scale` mean gives out the
     expected score, matched widens it to the spread of the human scores. `coverage` is that of the
     intervals; a score whose interval is wider than `widest` points goes to a person.
     """
 
     tuning: str = "frozen"
     pooling: str = "full"
+    surface: str = "full"
     scale: str = "mean"
     arithmetic: str = "float32"
     rank: int = 8
@@ -39,6 +42,7 @@ class EssayOptions:
         for name, known in (
             ("tuning", TUNINGS),
             ("pooling", POOLINGS),
+            ("surface", SURFACES),
             ("scale", SCALES),
             ("arithmetic", ARITHMETICS),
         ):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from verticals.contract import DataContract, Field, Target
 from verticals.encode import Encoder
@@ -40,7 +41,13 @@ from verticals_student_assessment.essays.finish import (
     finish_for,
 )
 from verticals_student_assessment.essays.language import is_unknown
-from verticals_student_assessment.essays.networks import EssayNetwork, check_length, text_block
+from verticals_student_assessment.essays.networks import (
+    LOOSE_RIDGE,
+    TIGHT_RIDGE,
+    EssayNetwork,
+    check_length,
+    text_block,
+)
 from verticals_student_assessment.essays.options import essay_options
 from verticals_student_assessment.essays.text import FACTS, TextEncoder
 
@@ -157,7 +164,7 @@ class EssayScoring:
         return finish_for(contract, epsilon, options)
 
     def fit(self, parts: Mapping[str, Table], setup: Setup) -> EssayModel:
-        """Train the heads on a frozen encoder; with `tuning=lora` then adapt the encoder too.
+        """Train the heads on a frozen encoder; with `tuning=lora` then adapt a second one.
 
         Raises `PrivacyError` for LoRA under privacy, `ContractError` for prompts that are no texts.
         """
@@ -176,9 +183,7 @@ class EssayScoring:
             for name, value in setup.options.items()
             if name not in self.training_options
         }
-        first = dataclasses.replace(setup, options={**own, "tuning": "frozen"}, checkpoint=None)
-        start = _adapter().fit(parts, first).state()
-        return EssayModel(_adapter(start).fit(parts, setup))
+        return EssayModel(_adapter(_heads(parts, setup, own)).fit(parts, setup))
 
     def load(self, state: State, setup: Setup) -> EssayModel:
         """Bring a model back; raise `BundleError` where the encoder is another one."""
@@ -210,13 +215,35 @@ def declared_prompts(field: Field) -> list[str]:
     )
 
 
-def _adapter(start: State | None = None) -> TorchAdapter:
-    """Return the SDK's adapter; `start` is the state of a trained head to begin with."""
+def _heads(
+    parts: Mapping[str, Table], setup: Setup, options: Mapping[str, Any]
+) -> dict[str, Array]:
+    """Return the heads that LoRA begins with: those of the frozen encoder, and loose ones."""
+
+    def asked(ridge: float) -> Setup:
+        given = {**options, "tuning": "frozen", "ridge": ridge}
+        return dataclasses.replace(setup, options=given, checkpoint=None)
+
+    tight = _adapter().fit(parts, asked(TIGHT_RIDGE))
+    second = _adapter(read=tight.network).fit(parts, asked(LOOSE_RIDGE)).state().tensors
+    heads = {f"adapted_{name}": second[name] for name in ("direction", "threshold")}
+    return {**tight.state().tensors, **heads}
+
+
+def _adapter(
+    start: Mapping[str, Array] | None = None, *, read: nn.Module | None = None
+) -> TorchAdapter:
+    """Return the SDK's adapter; `start` are trained heads to begin with.
+
+    What the network `read` made of texts need not be made again.
+    """
 
     def fresh(inputs: Inputs, targets: Sequence[Target], setup: Setup) -> EssayNetwork:
         network = _build(inputs, targets, setup)
+        if isinstance(read, EssayNetwork):
+            network.remember(read)
         if start is not None:
-            held = {name: torch.from_numpy(np.array(item)) for name, item in start.tensors.items()}
+            held = {name: torch.from_numpy(np.array(item)) for name, item in start.items()}
             network.load_state_dict(held, strict=False)
             return network
         field = inputs.fields[network.block]
