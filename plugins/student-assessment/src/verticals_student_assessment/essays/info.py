@@ -48,7 +48,8 @@ SOLUTION = SolutionInfo(
             name="tuning",
             default="frozen",
             choices=("frozen", "lora"),
-            help="train heads on a frozen encoder, or low-rank adapters too (not under privacy)",
+            help="heads on a frozen encoder, or also on a second one with low-rank adapters in its "
+            "upper half (not under privacy)",
         ),
         OptionInfo(
             name="pooling",
