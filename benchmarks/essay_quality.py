@@ -293,14 +293,16 @@ def _report_lora(
     frozen, adapted, total = np.zeros_like(human), np.zeros_like(human), 0.0
     for number in given.lora:
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        head(train, test, LOOSE_RIDGE)
-        loose = {f"adapted_{name}": item.clone() for name, item in network.state_dict().items()}
         frozen[test] = head(train, test, TIGHT_RIDGE)
         settings = f"{given.arithmetic}-{given.epochs}-{given.rate:g}-{given.fold_seed}-{number}"
         kept = scratch / f"lora-{settings}.npz"
         if not kept.is_file():
             started = time.perf_counter()
-            points = _adapted(given, {**loose, **network.state_dict()}, blocks, human, train, test)
+            start = {name: item.clone() for name, item in network.state_dict().items()}
+            head(train, test, LOOSE_RIDGE)
+            start["adapted_direction"] = network.direction
+            start["adapted_threshold"] = network.threshold
+            points = _adapted(given, start, blocks, human, train, test)
             np.savez(kept, points=points, minutes=(time.perf_counter() - started) / 60)
         with np.load(kept) as held:
             adapted[test], minutes = held["points"], float(held["minutes"])

@@ -22,8 +22,9 @@ from verticals_student_assessment.essays import finish as finishing
 from verticals_student_assessment.essays.body import encoder_digest, encoder_folder, load_body
 from verticals_student_assessment.essays.evidence import second_rater
 from verticals_student_assessment.essays.language import is_unknown
+from verticals_student_assessment.essays.lora import Adapters
 from verticals_student_assessment.essays.measures import MEASURES, measures, sentences_of
-from verticals_student_assessment.essays.networks import EssayNetwork
+from verticals_student_assessment.essays.networks import LOOSE_RIDGE, TIGHT_RIDGE, EssayNetwork
 from verticals_student_assessment.essays.options import EssayOptions, essay_options
 from verticals_student_assessment.essays.solution import SOLUTION
 from verticals_student_assessment.essays.text import FACTS, HEAD, PAD, TextEncoder
@@ -534,8 +535,11 @@ class TestLora:
         assert not torch.equal(second, alone)
         assert adapted.train().features(blocks).shape == second.shape  # adapters learn alone
 
-    def test_scores_are_the_mean_of_both_encoders(self, folder):
-        network = self.network(folder, tuning="lora", rank=2)
+    @pytest.mark.parametrize("pooling", ["full", "small"])
+    @pytest.mark.parametrize("surface", ["full", "measures"])
+    def test_scores_are_the_mean_of_both_encoders(self, folder, pooling, surface):
+        read = {"pooling": pooling, "surface": surface}
+        network = self.network(folder, tuning="lora", rank=2, **read)
         blocks = torch.from_numpy(TextEncoder(folder).encode(ESSAY, texts("the cat. a dog!")))
         with torch.no_grad():
             network.adapters[0].up.fill_(0.3)
@@ -547,13 +551,13 @@ class TestLora:
         assert torch.allclose(raw[:, 0] - network.threshold[0], expected, atol=1e-4)
         told, topic = network.read(blocks)
         assert torch.equal(told, raw)
-        assert torch.equal(topic, self.network(folder).eval().read(blocks)[1])
+        assert torch.equal(topic, self.network(folder, **read).eval().read(blocks)[1])
 
-    def test_only_adapters_learn_and_heads_are_those_they_began_with(self, folder):
-        network = self.network(folder, tuning="lora", rank=2)
-        learning = {name for name, item in network.named_parameters() if item.requires_grad}
-        assert learning
-        assert all(name.startswith("adapters.") for name in learning)
+    def test_an_encoder_without_a_list_of_layers_is_refused(self, folder):
+        body = load_body(folder)
+        body.config.num_hidden_layers = 7
+        with pytest.raises(CallError, match="no list of layers"):
+            Adapters().adapt(body, rank=2, scale=4.0, drop=0.0)
 
     def test_lower_layers_are_not_adapted(self, folder):
         body = load_body(folder)
@@ -575,7 +579,15 @@ class TestLora:
         ups = [tensors[name] for name in tensors if name.endswith(".up")]
         assert len(ups) == 6  # every projection of the upper of two layers
         assert all(np.abs(up).max() > 0 for up in ups)
-        assert sum(item.size for name, item in tensors.items() if "adapters" in name) < 1_000
+        own = {name: item for name, item in tensors.items() if name.startswith("adapters.")}
+        assert sum(item.size for item in own.values()) < 1_000
+        heads = {"direction", "threshold", "adapted_direction", "adapted_threshold"}
+        assert set(tensors) - set(own) == {"centre", "spread", "directions"} | heads
+        for prefix, ridge in (("", TIGHT_RIDGE), ("adapted_", LOOSE_RIDGE)):
+            frozen = setup_of(made, folder, options={"epochs": 200, "ridge": ridge})
+            begun = SOLUTION.fit(parts(made), frozen).state().tensors
+            for name in ("direction", "threshold"):  # the heads stay as they began
+                assert np.array_equal(tensors[prefix + name], begun[name])
         again = SOLUTION.load(model.state(), setup)
         table = parts(made)["test"]
         assert np.array_equal(model.predict(table)["style"], again.predict(table)["style"])

@@ -29,7 +29,7 @@ _WIDTH = 1.25  # of the kernel, in units of the measures, which run from −1 to
 _CURVES_WEIGHT, _PIECES_WEIGHT = 1.7, 2.0
 _SEED = 5
 _FLOOR = 0.1
-_SHIFT, _PRIME, _GOLDEN, _BITS = 2**31 - 1, 65_599, 2_654_435_761, 32
+_MODULUS, _PRIME, _GOLDEN, _BITS = 2**31 - 1, 65_599, 2_654_435_761, 32
 
 
 def directions(measures: int) -> Array:
@@ -73,6 +73,6 @@ def pieces(tokens: Tensor) -> Tensor:
 
 def _bucket(keys: Tensor) -> Tensor:
     """Return the column of each key: the highest bits of a multiplication by the golden ratio."""
-    mixed = (keys % _SHIFT) * _GOLDEN % 2**_BITS
+    mixed = (keys % _MODULUS) * _GOLDEN % 2**_BITS
     places: Tensor = mixed >> (_BITS - PIECES.bit_length() + 1)
     return places
