@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,19 +22,14 @@ from verticals_compliance.policy import default_policy, read_policy
 from verticals_compliance.records import (
     INCONCLUSIVE,
     AuditRecord,
-    CheckRow,
-    ExplanationRow,
-    FairnessRow,
     Finding,
-    PerformanceRow,
+    measurement,
 )
 from verticals_compliance.verify import evidence_path
 from verticals_compliance.verify import verify_audit as recompute
 
 SHOWN_DIFFERENCES = 20
 STATUSES = ("fail", "inconclusive", "not-measurable", "pass")
-
-_Row = CheckRow | ExplanationRow | FairnessRow | PerformanceRow
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 _evidence = click.option(
@@ -167,55 +161,31 @@ def counted(record: AuditRecord) -> dict[str, int]:
 
 
 def summary(record: AuditRecord) -> list[str]:
-    """Return the findings as lines for a terminal: one each, most pressing first."""
-    ordered = sorted(record.findings, key=lambda item: STATUSES.index(item.status))
-    outputs = {row.output for rows in _sections(record).values() for row in rows if row.output}
-    several = len(outputs) > 1
+    """Return the findings as lines for a terminal: one each, most pressing first.
+
+    `of` tells a finding from others of its rule: output where there are several, group, subject.
+    """
+    plain = record.to_json()
+    sections = ("performance", "fairness", "explanations", "checks")
+    outputs = {row.get("output") for name in sections for row in plain[name]} - {None, ""}
+    keys = ("output", "group", "subject") if len(outputs) > 1 else ("group", "subject")
+    places = [measurement(plain, item) for item in plain["findings"]]
+    told = [", ".join(str(place[key]) for key in keys if place.get(key)) for place in places]
+    pairs = zip(record.findings, told, strict=True)
     rows = [
-        [
-            item.status,
-            item.rule,
-            item.attribute,
-            _of(record, item, several=several),
-            _value(item),
-            _limit(item),
-        ]
-        for item in ordered
+        [item.status, item.rule, item.attribute, of, _value(item), _limit(item)]
+        for item, of in sorted(pairs, key=lambda pair: STATUSES.index(pair[0].status))
     ]
     header = ["status", "rule", "attribute", "of", "value", "limit"]
-    if not any(row[3] for row in rows):
+    if not any(told):
         header, rows = header[:3] + header[4:], [row[:3] + row[4:] for row in rows]
     widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (header, *rows)
     ]
-    told = ", ".join(f"{count} {name}" for name, count in counted(record).items() if count)
-    return [*lines, "", f"findings {len(ordered)}: {told or 'none'}"]
-
-
-def _sections(record: AuditRecord) -> Mapping[str, Sequence[_Row]]:
-    """Return the rows of each section that a finding may point into."""
-    return {
-        "checks": record.checks,
-        "explanations": record.explanations,
-        "fairness": record.fairness,
-        "performance": record.performance,
-    }
-
-
-def _of(record: AuditRecord, item: Finding, *, several: bool) -> str:
-    """Return what else tells a finding from others of its rule: output, group, subject.
-
-    The output is told where the model has several.
-    """
-    section, _, place = item.evidence.removeprefix("/").partition("/")
-    rows = _sections(record).get(section, ())
-    if not rows or not place.isdigit():
-        return ""
-    row = rows[int(place)]
-    names = ("output", "group", "subject") if several else ("group", "subject")
-    return ", ".join(str(part) for name in names if (part := getattr(row, name, "")))
+    counts = ", ".join(f"{count} {name}" for name, count in counted(record).items() if count)
+    return [*lines, "", f"findings {len(rows)}: {counts or 'none'}"]
 
 
 def _value(item: Finding) -> str:

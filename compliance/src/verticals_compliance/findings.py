@@ -161,8 +161,9 @@ def _evidence(rule: Rule, facts: Facts) -> Iterator[Measured]:
     if rule.metric == "events":
         if not facts.events:
             yield _absent("no target with classes has outcomes in the evidence")
-        for count in facts.events.values():
-            yield _exact(count, "/evidence")
+        rests = {row.output: n for n, row in reversed(list(enumerate(facts.performance)))}
+        for output, count in facts.events.items():
+            yield _exact(count, f"/performance/{rests[output]}" if output in rests else "/evidence")
         return
     yield _exact(facts.rows if rule.metric == "rows" else facts.units, "/evidence")
 

@@ -5,7 +5,7 @@ None stands for a number that could not be measured, never for zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -244,6 +244,23 @@ def from_json(record: Mapping[str, Any]) -> AuditRecord:
             Finding(**{**row, "limit": Limit(**row["limit"])}) for row in record["findings"]
         ),
     )
+
+
+def measurement(record: Mapping[str, Any], finding: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the object of a record (`audit.json`) that a finding rests on.
+
+    Empty where nothing was measured, or where the finding's pointer leads nowhere.
+    """
+    place = str(finding.get("evidence") or "")
+    value: Any = record if place.startswith("/") else None
+    for part in place.strip("/").split("/"):
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(value, Sequence) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return {}
+    return value if isinstance(value, Mapping) else {}
 
 
 def _plain(value: Any) -> Any:

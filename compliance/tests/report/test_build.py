@@ -13,8 +13,9 @@ import pytest
 from verticals.errors import AuditError
 from verticals_compliance.report import build, read_record
 from verticals_compliance.report import words as words_module
+from verticals_compliance.report.finding_text import why
 from verticals_compliance.report.numerals import show
-from verticals_compliance.report.phrases import large_enough, why
+from verticals_compliance.report.phrases import large_enough
 from verticals_compliance.report.sections import privacy
 from verticals_compliance.report.sections.privacy import ceiling
 from verticals_compliance.report.tree import (
@@ -22,6 +23,7 @@ from verticals_compliance.report.tree import (
     Figure,
     LineChart,
     Note,
+    Paragraph,
     Row,
     Span,
     Table,
@@ -84,13 +86,21 @@ def test_a_row_that_names_a_measurement_shows_its_numbers(record, document):
     assert seen == len(record.audit["performance"])
 
 
+def attention(document):
+    """Return what the summary says of open findings: between its headings, as runs of spans."""
+    blocks = part(document, "summary").blocks
+    heads = [at for at, b in enumerate(blocks) if isinstance(b, Paragraph) and words(b)[-1] == ":"]
+    first = next(at for at in heads if words(blocks[at]).startswith("What needs"))
+    last = next(at for at in heads if words(blocks[at]).startswith("At a glance"))
+    for block in blocks[first + 1 : last]:
+        yield from block.items if isinstance(block, Bullets) else (block.spans,)
+
+
 def test_every_sentence_with_an_estimate_carries_its_interval_and_n(document):
-    bullets = next(
-        block for block in part(document, "summary").blocks if isinstance(block, Bullets)
-    )
-    numbers = [span for item in bullets.items for span in item if span.source]
+    items = list(attention(document))
+    numbers = [span for item in items for span in item if span.source]
     assert len(numbers) == 5
-    told = [words(item) for item in bullets.items[:-1]]
+    told = [words(item) for item in items[:-1]]
     for text in told:
         shown = text.count("95% interval")
         assert shown == text.count("n = ") == len(re.findall(r"[a-z:] \d\.\d+ \(", text))
@@ -106,10 +116,7 @@ def test_the_summary_counts_every_status(record, document):
 
 
 def test_the_summary_names_failures_before_everything_else(record, document):
-    bullets = next(
-        block for block in part(document, "summary").blocks if isinstance(block, Bullets)
-    )
-    first = [item[0].text for item in bullets.items]
+    first = [item[0].text for item in attention(document) if item[0].style == "status"]
     assert first == ["fail", *["inconclusive"] * 3, "not-measurable"]
 
 
@@ -458,8 +465,51 @@ def test_findings_of_one_rule_are_told_together_each_with_its_reason(record_of, 
     for finding in same:
         finding["status"] = "inconclusive"
     told = words(part(build(record_of(audit, details)), "summary"))
-    assert "Race 0.019 (95% interval 0.000 to 0.109, n = 945): the interval includes" in told
-    assert "Marital status 0.009 (95% interval 0.000 to 0.099, n = 991): a group too small" in told
+    assert "Race: 0.019 (95% interval 0.000 to 0.109, n = 945): the interval includes" in told
+    assert "Marital status: 0.009 (95% interval 0.000 to 0.099, n = 991): a group too small" in told
+
+
+def test_many_findings_of_one_rule_are_counted_and_only_those_farthest_out_are_told(
+    record_of, make_record
+):
+    audit, details = make_record()
+    plain = {"lower": None, "upper": None, "status": "inconclusive", "limit": {"min": 0.7}}
+    shared = {"check": "essays.kappa", "attribute": "", "group": "", "n": 30, "estimate": 0.5}
+    for at in range(8):
+        place = f"/checks/{len(audit['checks'])}"
+        audit["checks"].append(
+            {
+                **audit["checks"][0],
+                **shared,
+                "output": f"trait_{at % 4}",
+                "group": "girls",
+                "attribute": "sex",
+                "subject": f"probe {at}",
+            }
+        )
+        audit["findings"].append(
+            {
+                **audit["findings"][0],
+                **plain,
+                "limit": {"min": 0.7, "max": None},
+                "rule": "kappa",
+                "attribute": "sex",
+                "value": 0.5 + at / 100,
+                "evidence": place,
+            }
+        )
+    document = build(record_of(audit, details))
+    blocks = part(document, "summary").blocks
+    told = [words(block) for block in blocks]
+    lead = next(at for at, text in enumerate(told) if "“Kappa”" in text)
+    assert "8 findings; the limit is at least 0.7." in told[lead]
+    assert told[lead].endswith("Those farthest out:")
+    lines = [words(item) for item in blocks[lead + 1].items]
+    assert lines[0].startswith("Sex: girls, trait 0, probe 0: 0.500 (n = 30)")
+    assert [line.partition("probe ")[2][0] for line in lines[:5]] == list("01234")
+    assert lines[5] == "and 3 more, in the table of findings."
+    rows = words(part(document, "findings"))
+    assert all(f"Sex: girls, trait {at % 4}, probe {at}" in rows for at in range(8))
 
 
 def test_what_was_compared_is_read_where_the_details_list_it(record_of, make_record):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from verticals_compliance.report.numerals import NO_INTERVAL, interval
-from verticals_compliance.report.phrases import (
-    level,
+from verticals_compliance.report.finding_text import (
     limit_text,
     ranked,
-    row,
     rule_name,
     rule_title,
     style_for,
     value_text,
     why,
 )
+from verticals_compliance.report.numerals import NO_INTERVAL, interval
+from verticals_compliance.report.phrases import level, row
 from verticals_compliance.report.record import Record, word
 from verticals_compliance.report.tree import Row, Section, Table, below, cell, columns, paragraph
 from verticals_compliance.report.words import sentence

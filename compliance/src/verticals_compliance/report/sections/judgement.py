@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from verticals_compliance.report.phrases import by_rule, ranked, rule_name
-from verticals_compliance.report.record import Json, Record, word
+from verticals_compliance.report.finding_text import about, by_rule, ranked, rule_name
+from verticals_compliance.report.record import Json, Record
 from verticals_compliance.report.tree import (
     Block,
     Bullets,
@@ -102,7 +102,7 @@ def _items(record: Record, mine: list[tuple[int, Json]]) -> Iterator[Spans]:
     for group in by_rule(mine):
         parts: list[str | Span] = [rule_name(record, group[0][1])]
         for at, (index, finding) in enumerate(group):
-            label = record.label(word(finding, "attribute"))
-            joint = (", " if at else ": ") if label else ""
-            parts += [joint, Span(text=label or " ", source=f"/findings/{index}")]
+            told = about(record, finding)
+            joint = ("; " if at else ": ") if told else ""
+            parts += [joint, Span(text=told or " ", source=f"/findings/{index}")]
         yield say(*parts)

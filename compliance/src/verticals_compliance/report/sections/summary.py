@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from verticals_compliance.report.finding_text import by_rule, finding_blocks, ranked
 from verticals_compliance.report.numerals import at_most, count, finite
-from verticals_compliance.report.phrases import (
-    ORDER,
-    by_rule,
-    finding_sentence,
-    level,
-    measured,
-    outcome,
-    ranked,
-)
+from verticals_compliance.report.phrases import ORDER, level, measured, outcome
 from verticals_compliance.report.record import Record, word
 from verticals_compliance.report.sections.privacy import uncovered
 from verticals_compliance.report.tree import (
@@ -50,9 +43,8 @@ def section(record: Record) -> Section:
     blocks: list[Block] = [_headline(record, counts), tally]
     open_ones = by_rule([p for p in ranked(record) if p[1]["status"] != "pass"])
     if open_ones:
-        items = tuple(finding_sentence(record, group) for group in open_ones)
         blocks += [paragraph("What needs a person's attention, most pressing first:")]
-        blocks.append(Bullets(items=items))
+        blocks += [block for group in open_ones for block in finding_blocks(record, group)]
     glance = tuple(item for item in (_ranking(record), _privacy(record), _people(record)) if item)
     if glance:
         blocks += [paragraph("At a glance:"), Bullets(items=glance)]
