@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import hypothesis.strategies as st
+import numpy as np
 import opacus.layers
 import pytest
 import torch
+from hypothesis import given, settings
 from torch import Tensor, nn
 
 from verticals import networks
@@ -116,6 +119,14 @@ def batch(rows: int, seed: int = 0) -> tuple[dict[str, Tensor], dict[str, Tensor
     )
 
 
+def by_row(
+    gradients: Gradients, blocks: dict[str, Tensor], columns: dict[str, Tensor], weights: Tensor
+) -> list[Tensor]:
+    """Take the gradients of rows in slots of their own."""
+    apart = [{name: t[:, None] for name, t in tensors.items()} for tensors in (blocks, columns)]
+    return gradients(*apart, weights[:, None])
+
+
 def one_by_one(network: nn.Module, rows: int) -> list[Tensor]:
     """Take each row's gradient by ordinary means: a batch of one row."""
     blocks, columns = batch(rows)
@@ -137,10 +148,27 @@ def test_gradients_equal_those_of_single_rows(make: type[nn.Module]) -> None:
     network = make()
     gradients = made(network)
     blocks, columns = batch(7)
-    found = gradients(blocks, columns, torch.ones(7))
+    found = by_row(gradients, blocks, columns, torch.ones(7))
     gradients.close()
     for one, other in zip(found, one_by_one(network, 7), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", NETWORKS)
+def test_a_slot_has_the_gradient_of_its_rows_together(make: type[nn.Module]) -> None:
+    torch.manual_seed(1)
+    network = make()
+    gradients = made(network)
+    blocks, columns = batch(6)
+    weights = torch.tensor([[0.5, 0.25, 0.25], [1.0, 0.0, 2.0]])
+    slots = [
+        {n: t.unflatten(0, (2, 3)) for n, t in tensors.items()} for tensors in (blocks, columns)
+    ]
+    found = gradients(*slots, weights)
+    gradients.close()
+    for one, other in zip(found, one_by_one(network, 6), strict=True):
+        scaled = other * weights.flatten().view(6, *[1] * (other.ndim - 1))
+        torch.testing.assert_close(one, scaled.unflatten(0, (2, 3)).sum(1), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{}, {"pairs": [("a", "b")]}, {"hidden": 8, "members": 2}])
@@ -163,7 +191,7 @@ def test_the_sdks_own_networks_keep_rows_apart(options: dict[str, Any]) -> None:
     assert isinstance(gradients, FunctionalGradients)
     blocks = {"table": torch.rand(5, *inputs.shapes["table"])}
     columns = {"y": torch.tensor([0.0, 1.0, 1.0, float("nan"), 0.0])}
-    found = gradients(blocks, columns, torch.ones(5))
+    found = by_row(gradients, blocks, columns, torch.ones(5))
     for row in range(5):
         alone = slice(row, row + 1)
         total = loss(network({"table": blocks["table"][alone]}), {"y": columns["y"][alone]}).sum()
@@ -175,8 +203,8 @@ def test_the_sdks_own_networks_keep_rows_apart(options: dict[str, Any]) -> None:
 def test_weights_of_rows_scale_their_gradients() -> None:
     network = Plain()
     gradients = made(network)
-    whole = gradients(*batch(4), torch.ones(4))
-    half = gradients(*batch(4), torch.full((4,), 0.5))
+    whole = by_row(gradients, *batch(4), torch.ones(4))
+    half = by_row(gradients, *batch(4), torch.full((4,), 0.5))
     for one, other in zip(whole, half, strict=True):
         torch.testing.assert_close(0.5 * one, other)
 
@@ -254,6 +282,13 @@ class CentredByBatch(Branching):
         return raw - raw.mean(0)
 
 
+class CentredInTheSlot(Plain):
+    """Keeps slots apart, but scores a row by what else is in its batch."""
+
+    def forward(self, blocks: Mapping[str, Tensor]) -> Tensor:
+        return super().forward({"x": blocks["x"] - blocks["x"].mean(0)})
+
+
 class HiddenBehindZero(Branching):
     """Starts with two layers of zeros, so that at first no gradient depends on anything."""
 
@@ -309,6 +344,7 @@ class Remembering(Branching):
     ("make", "words"),
     [
         (CentredByBatch, "mixes rows"),
+        (CentredInTheSlot, "mixes rows"),
         (HiddenBehindZero, "mixes rows"),
         (RowsBesideFields, "one entry per row"),
         (BatchSecond, "mixes rows"),
@@ -336,7 +372,7 @@ def test_what_a_network_writes_into_its_buffers_is_dropped() -> None:
     network = Updating()
     gradients = made(network)
     assert isinstance(gradients, FunctionalGradients)
-    gradients(*batch(4), torch.ones(4))
+    by_row(gradients, *batch(4), torch.ones(4))
     assert torch.equal(network.seen, torch.zeros(WIDTH))
     assert network.calls.item() == 0.0
 
@@ -375,7 +411,7 @@ def test_dropout_differs_by_row_and_is_the_same_in_both_passes() -> None:
 
     gradients = made(Dropping())
     blocks = {"x": torch.ones(200, WIDTH)}
-    (found,) = gradients(blocks, {"y": torch.zeros(200)}, torch.ones(200))
+    (found,) = by_row(gradients, blocks, {"y": torch.zeros(200)}, torch.ones(200))
     assert len(torch.unique(found[:, 0] == 0, dim=0)) > 1
     dropped = (found[:, 0] == 0).float().mean()
     assert 0.4 < dropped < 0.6
@@ -385,3 +421,21 @@ def test_rows_of_a_person_are_summed() -> None:
     gradient = torch.arange(8.0).reshape(4, 2)
     (found,) = sum_by_unit([gradient], torch.tensor([0, 1, 1, 2]), 3)
     assert found.tolist() == [[0.0, 1.0], [6.0, 8.0], [6.0, 7.0]]
+
+
+@settings(deadline=None)
+@given(
+    shape=st.lists(st.integers(1, 4), max_size=3),
+    owners=st.lists(st.integers(0, 4), min_size=1, max_size=12),
+    data=st.data(),
+)
+def test_sums_are_the_same_however_gradients_lie_in_memory(
+    shape: list[int], owners: list[int], data: st.DataObject
+) -> None:
+    units = 5 if len(owners) != 5 else 6
+    gradient = torch.randn(len(owners), *shape, generator=torch.Generator().manual_seed(0))
+    axes = data.draw(st.permutations(range(len(shape) + 1)))
+    lying = gradient.permute(axes).contiguous().permute(np.argsort(axes).tolist())
+    (found,) = sum_by_unit([lying], torch.tensor(owners), units)
+    expected = gradient.new_zeros(units, *shape).index_add_(0, torch.tensor(owners), gradient)
+    torch.testing.assert_close(found, expected)

@@ -18,7 +18,7 @@ from verticals.privacy.optimizer import UnitOptimizer, unit_norms
 from verticals.privacy.units import Units
 from verticals.training import TrainOptions
 from verticals.training.examples import Examples
-from verticals.training.private import PrivateUpdate, _rows_at_once
+from verticals.training.private import PrivateUpdate, _rows_at_once, _slots_at_once
 
 torch.set_num_threads(1)
 WIDTH = 4
@@ -286,11 +286,11 @@ def test_persons_with_many_rows_are_capped_at_random() -> None:
     def kept(seed: int | None) -> list[int]:
         units = Units(owners, rows=32, plan=plan, entropy=Entropy(unsafe_seed=seed))
         assert units.left_out == 25
-        (part,) = units.parts(np.array([0, 1]), limit=100)
+        (part,) = units.parts(np.array([0, 1]), slots=100, rows=100, width=1)
         assert part.owners.tolist() == [0] * 5 + [1] * 2
-        np.testing.assert_allclose(part.weights, [0.2] * 5 + [0.5] * 2)
-        assert part.rows[5:].tolist() == [30, 31]
-        return part.rows[:5].tolist()
+        np.testing.assert_allclose(part.weights[:, 0], [0.2] * 5 + [0.5] * 2)
+        assert part.rows[5:, 0].tolist() == [30, 31]
+        return part.rows[:5, 0].tolist()
 
     assert kept(1) == kept(1)
     chosen = {tuple(kept(None)) for _ in range(5)}
@@ -302,11 +302,42 @@ def test_parts_hold_whole_units_within_the_limit() -> None:
     owners = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 3])
     plan = planned(4, unit="group", max_rows_per_unit=9)
     units = Units(owners, rows=10, plan=plan, entropy=Entropy())
-    parts = list(units.parts(np.array([0, 1, 3, 2]), limit=4))
-    assert [part.rows.tolist() for part in parts] == [[0, 1, 2, 3], [6, 7, 8, 9], [4, 5]]
+    limits = {"slots": 4, "rows": 100, "width": 1}
+    parts = list(units.parts(np.array([0, 1, 3, 2]), **limits))
+    rows = [part.rows[:, 0].tolist() for part in parts]
+    assert rows == [[0, 1, 2, 3], [6, 7, 8, 9], [4, 5]]
     assert [part.units for part in parts] == [2, 1, 1]
-    assert list(units.parts(np.array([], dtype=int), limit=4)) == []
-    assert [part.units for part in units.parts(np.array([3]), limit=1)] == [1]
+    assert list(units.parts(np.array([], dtype=int), **limits)) == []
+    assert [part.units for part in units.parts(np.array([3]), slots=1, rows=1, width=1)] == [1]
+    by_rows = list(units.parts(np.array([0, 1, 3, 2]), slots=100, rows=6, width=2))
+    assert [part.units for part in by_rows] == [2, 2]
+
+
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    width=st.integers(1, 10),
+    slots=st.integers(1, 6),
+)
+def test_slots_hold_every_row_of_a_unit_once_and_nobody_else_s(
+    counts: list[int], width: int, slots: int
+) -> None:
+    owners = np.repeat(np.arange(len(counts)), counts)
+    plan = planned(len(counts), unit="group", max_rows_per_unit=9)
+    units = Units(owners, rows=len(owners), plan=plan, entropy=Entropy())
+    chosen = np.arange(len(counts))[::-1]
+    parts = list(units.parts(chosen, slots=slots, rows=1000, width=width))
+    assert sum(part.units for part in parts) == len(counts)
+    whose = iter(chosen)
+    for part in parts:
+        assert part.rows.shape == part.weights.shape == (len(part.owners), width)
+        assert len(part.owners) <= slots or part.units == 1
+        for unit in range(part.units):
+            rows, weights = (a[part.owners == unit] for a in (part.rows, part.weights))
+            own = np.flatnonzero(owners == next(whose))
+            assert sorted(rows[weights > 0]) == own.tolist()
+            assert set(rows.ravel()) == set(own)
+            np.testing.assert_allclose(weights.sum(), 1.0, rtol=1e-6)
+    assert units.slot_width() == 1 or max(counts) > 1
 
 
 @pytest.mark.parametrize(
@@ -329,8 +360,10 @@ def test_rows_and_plan_must_belong_together(
         Units(owners, rows=4, plan=plan, entropy=Entropy())
 
 
-def test_rows_at_once_follow_from_the_number_of_weights() -> None:
-    assert _rows_at_once(10, "cpu") == 4096
-    assert _rows_at_once(2**16, "cpu") == 64
-    assert _rows_at_once(2**26, "cpu") == 4
-    assert _rows_at_once(2**40, "cpu") == 1
+def test_slots_at_once_follow_from_the_number_of_weights_and_rows_from_their_size() -> None:
+    assert _slots_at_once(10, "cpu") == 4096
+    assert _slots_at_once(2**16, "cpu") == 64
+    assert _slots_at_once(2**26, "cpu") == 4
+    assert _slots_at_once(2**40, "cpu") == 1
+    assert _rows_at_once({"table": (30,)}, "cpu") == 4096
+    assert _rows_at_once({"image": (1, 256, 256), "table": ()}, "cpu") == 63

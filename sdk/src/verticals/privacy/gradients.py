@@ -37,12 +37,18 @@ def trainable(network: nn.Module) -> list[nn.Parameter]:
 
 
 class Gradients(Protocol):
-    """Give the gradient of each row's weighted loss: one (rows, *p.shape) per parameter."""
+    """Give one gradient for each slot, of the weighted sum of its rows' losses.
+
+    A slot holds a few rows of one unit: blocks, columns and weights are (slots, width, ...).
+    `pooled` tells whether a slot of many rows costs one gradient only, so that it pays to fill it.
+    """
+
+    pooled: bool
 
     def __call__(
         self, blocks: Blocks, columns: Mapping[str, Tensor], weights: Tensor
     ) -> list[Tensor]:
-        """Return the gradients of `trainable(network)`, in that order."""
+        """Return the gradients of `trainable(network)`, in that order: (slots, *p.shape) each."""
         ...
 
     def close(self) -> None:
@@ -77,11 +83,12 @@ def refuse_layers(network: nn.Module) -> None:
 def unit_gradients(
     network: nn.Module, loss: Loss, *, shapes: Mapping[str, Sequence[int]], columns: Sequence[str]
 ) -> Gradients:
-    """Return a way to take gradients per row that is shown to keep rows apart.
+    """Return a way to take gradients per slot that is shown to keep rows apart.
 
-    Gradients come from `torch.func`, which runs the network on one row at a time in a vectorised
+    Gradients come from `torch.func`, which runs the network on one slot at a time in a vectorised
     way; where that cannot follow the network, from Opacus' hooks. Either is tried on made-up
-    rows first: a change of one row must leave the gradients of all others as they were.
+    rows first: a change of one row must leave the gradients of all others as they were, those
+    in the same slot too, since scores of a row may not depend on what else is in its batch.
 
     `shapes` are those of one row of each block, `columns` the names that the loss reads.
     Raises `PrivacyError` if neither way works.
@@ -108,13 +115,14 @@ def unit_gradients(
 
 
 class FunctionalGradients:
-    """Take gradients by running the network on single rows, each with its own copy of weights.
+    """Take gradients by running the network on single slots, each with its own copy of weights.
 
-    The copies are views; rows cannot meet inside the network, and what it writes into its buffers
-    is dropped.
+    The copies are views; slots cannot meet inside the network, and what it writes into its
+    buffers is dropped.
     """
 
     how = "torch.func"
+    pooled = True
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:
         self._network = network
@@ -123,22 +131,22 @@ class FunctionalGradients:
     def __call__(
         self, blocks: Blocks, columns: Mapping[str, Tensor], weights: Tensor
     ) -> list[Tensor]:
-        """Return the gradients of all trainable parameters, (rows, *p.shape) each."""
-        rows = len(weights)
+        """Return the gradients of all trainable parameters, (slots, *p.shape) each."""
+        slots = len(weights)
         copies = {
-            name: parameter.detach().expand(rows, *parameter.shape).requires_grad_()
+            name: parameter.detach().expand(slots, *parameter.shape).requires_grad_()
             for name, parameter in self._network.named_parameters()
             if parameter.requires_grad
         }
         buffers = {name: buffer.clone() for name, buffer in self._network.named_buffers()}
 
-        def one(weights_of_row: dict[str, Tensor], row: dict[str, Tensor]) -> Tensor:
-            batch = {name: block.unsqueeze(0) for name, block in row.items()}
-            raw: Tensor = functional_call(self._network, (weights_of_row, buffers), (batch,))
-            return raw.squeeze(0)
+        def one(weights_of_slot: dict[str, Tensor], rows: dict[str, Tensor]) -> Tensor:
+            raw: Tensor = functional_call(self._network, (weights_of_slot, buffers), (rows,))
+            return raw
 
-        raw = vmap(one, randomness="different")(copies, dict(blocks))  # (rows, width)
-        total = (_row_losses(self._loss, raw, columns, rows) * weights).sum()
+        raw = vmap(one, randomness="different")(copies, dict(blocks))  # (slots, width, outputs)
+        losses = _row_losses(self._loss, raw.flatten(0, 1), _flat(columns), weights.numel())
+        total = (losses * weights.flatten()).sum()
         found = torch.autograd.grad(total, list(copies.values()), allow_unused=True)
         return [
             torch.zeros_like(held) if gradient is None else gradient
@@ -153,6 +161,7 @@ class HookGradients:
     """Take gradients by Opacus' hooks on each layer (`GradSampleModule`)."""
 
     how = "Opacus"
+    pooled = False
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:
         self._parameters = {
@@ -168,15 +177,15 @@ class HookGradients:
     def __call__(
         self, blocks: Blocks, columns: Mapping[str, Tensor], weights: Tensor
     ) -> list[Tensor]:
-        """Return the gradients of all trainable parameters, (rows, *p.shape) each."""
-        rows = len(weights)
+        """Return the gradients of all trainable parameters, (slots, *p.shape) each."""
+        rows = weights.numel()
         for parameter in self._parameters.values():
             parameter.grad_sample = None  # type: ignore[attr-defined]
         with warnings.catch_warnings():
             # The first layer's input, the data, needs no gradient; that is as it should be.
             warnings.filterwarnings("ignore", "Full backward hook is firing", UserWarning)
-            raw = self._wrapped(dict(blocks))
-            total = (_row_losses(self._loss, raw, columns, rows) * weights).sum()
+            raw = self._wrapped(_flat(blocks))
+            total = (_row_losses(self._loss, raw, _flat(columns), rows) * weights.flatten()).sum()
             torch.autograd.backward(total)
         found = []
         for name, parameter in self._parameters.items():
@@ -188,7 +197,8 @@ class HookGradients:
                     f"the layer of {name!r} does not see one entry per row, so its gradients "
                     "cannot be told apart by row"
                 )
-            found.append(gradient)
+            apart = gradient.view(*weights.shape, *gradient.shape[1:])
+            found.append(gradient if weights.shape[1] == 1 else apart.sum(1))
             parameter.grad, parameter.grad_sample = None, None  # type: ignore[attr-defined]
         return found
 
@@ -198,10 +208,30 @@ class HookGradients:
 
 
 def sum_by_unit(gradients: Sequence[Tensor], owners: Tensor, units: int) -> list[Tensor]:
-    """Sum the gradients of each unit's rows: (rows, ...) to (units, ...)."""
-    if units == len(owners):  # every unit has one row, in order
+    """Sum the gradients of each unit's slots: (slots, ...) to (units, ...).
+
+    Each is added up in the order in which it lies in memory: transposed, as gradients often are,
+    it takes several times as long.
+    """
+    if units == len(owners):  # every unit has one slot, in order
         return list(gradients)
-    return [g.new_zeros((units, *g.shape[1:])).index_add_(0, owners, g) for g in gradients]
+    found = []
+    for gradient in gradients:
+        axes = in_memory_order(gradient)
+        moved = gradient.permute(axes)
+        total = moved.new_zeros((units, *moved.shape[1:])).index_add_(0, owners, moved)
+        found.append(total.permute([axes.index(axis) for axis in range(len(axes))]))
+    return found
+
+
+def in_memory_order(gradient: Tensor) -> list[int]:
+    """Return the axes of a gradient (units, ...) in the order in which it lies in memory."""
+    return [0, *sorted(range(1, gradient.ndim), key=gradient.stride, reverse=True)]
+
+
+def _flat(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put the rows of all slots one after the other: (slots, width, ...) to (rows, ...)."""
+    return {name: tensor.flatten(0, 1) for name, tensor in tensors.items()}
 
 
 def _row_losses(loss: Loss, raw: Tensor, columns: Mapping[str, Tensor], rows: int) -> Tensor:
@@ -223,7 +253,8 @@ def _check_separate(
     """Raise `PrivacyError` if a change of the last row is seen by the others, or is kept.
 
     The rows are ones and zeros, not data: an answer that depended on data would be a leak. Two
-    batch sizes tell a batch axis from another axis that has the same length by chance.
+    batch sizes tell a batch axis from another axis that has the same length by chance. Rows are
+    tried in slots of their own, and all in one slot in which the last one has no weight.
     """
     device = trainable(network)[0].device
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
@@ -231,12 +262,16 @@ def _check_separate(
         gradients = make(network, loss)
         try:
             for rows, value in ((3, 0.0), (3, 1.0), (5, 0.0), (5, 1.0)):
-                found = []
-                for last in (value, 1.0 - value):
-                    reseed(0, device)  # the same dropout both times
-                    found.append(gradients(*_synthetic(shapes, columns, rows, value, last, device)))
-                for one, other in zip(*found, strict=True):
-                    _compare_others(one[:-1], other[:-1])
+                apart, together = torch.ones(rows, 1), torch.ones(1, rows)
+                together[0, -1] = 0.0
+                for weights, others in ((apart, slice(-1)), (together, slice(None))):
+                    found = []
+                    for last in (value, 1.0 - value):
+                        reseed(0, device)  # the same dropout both times
+                        made_up = _synthetic(shapes, columns, weights.shape, value, last, device)
+                        found.append(gradients(*made_up, weights.to(device)))
+                    for one, other in zip(*found, strict=True):
+                        _compare(one[others], other[others])
             for name, buffer in network.named_buffers():
                 if not torch.equal(buffer, buffers[name]):
                     raise PrivacyError(f"its buffer {name!r} changes with the rows that pass")
@@ -244,7 +279,7 @@ def _check_separate(
             gradients.close()
 
 
-def _compare_others(before: Tensor, after: Tensor) -> None:
+def _compare(before: Tensor, after: Tensor) -> None:
     if before.numel() == 0:
         return
     rounding = 1e-6 * float(before.abs().nan_to_num().amax())
@@ -255,18 +290,20 @@ def _compare_others(before: Tensor, after: Tensor) -> None:
 def _synthetic(
     shapes: Mapping[str, Sequence[int]],
     columns: Sequence[str],
-    rows: int,
+    slots: Sequence[int],
     value: float,
     last: float,
     device: torch.device,
-) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     def filled(shape: Sequence[int]) -> Tensor:
-        block = torch.full((rows, *shape), value, device=device)
-        block[-1] = last
+        block = torch.full((*slots, *shape), value, device=device)
+        block[-1, -1] = last
         return block
 
-    blocks = {name: filled(shape) for name, shape in shapes.items()}
-    return blocks, {name: filled(()) for name in columns}, torch.ones(rows, device=device)
+    return (
+        {name: filled(shape) for name, shape in shapes.items()},
+        {name: filled(()) for name in columns},
+    )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from torch.optim import Optimizer
 
 from verticals.privacy.accounting import PrivacyPlan
+from verticals.privacy.gradients import in_memory_order
 from verticals.privacy.noise import Entropy
 from verticals.privacy.quiet import quiet_import
 
@@ -88,10 +89,10 @@ class _InMemoryOrder:
     """
 
     def __init__(self, gradient: torch.Tensor) -> None:
-        axes = sorted(range(1, gradient.ndim), key=gradient.stride, reverse=True)
-        moved = gradient.permute(0, *axes)
+        axes = in_memory_order(gradient)
+        moved = gradient.permute(axes)
         self._shape = moved.shape[1:]
-        self._back = [axes.index(axis) for axis in range(1, gradient.ndim)]
+        self._back = [axes.index(axis) - 1 for axis in range(1, gradient.ndim)]
         self.flat = moved.unsqueeze(-1).flatten(1)  # a single number has no axis to flatten
 
     def weighted_sum(self, factors: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:

@@ -12,17 +12,22 @@ from verticals.privacy.accounting import PrivacyPlan
 from verticals.privacy.noise import Entropy
 from verticals.table import Array
 
+# What a slot costs, in rows: the gradient that it makes is to be written, read and summed.
+_SLOT_COST = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Hold whole units of a sample: their rows, whose they are, and the weight of each row.
+    """Hold whole units of a sample, their rows laid out in slots of the same width.
 
-    `owners` counts the units of the part from 0; the weights of one unit's rows sum to 1.
+    A slot holds rows of one unit, `owners` says whose, counting the units of the part from 0. A
+    place without a row holds a row of the same slot again, with weight 0; the weights of one
+    unit's rows sum to 1.
     """
 
-    rows: Array  # (rows,) int64
-    owners: Array  # (rows,) int64, in [0, units)
-    weights: Array  # (rows,) float32
+    rows: Array  # (slots, width) int64
+    owners: Array  # (slots,) int64, in [0, units)
+    weights: Array  # (slots, width) float32
     units: int
 
 
@@ -69,25 +74,42 @@ class Units:
         """Return the number of units."""
         return len(self._counts)
 
-    def parts(self, chosen: Array, *, limit: int) -> Iterator[Part]:
-        """Split a sample of units into parts of at most `limit` rows, never inside a unit.
+    def parts(self, chosen: Array, *, slots: int, rows: int, width: int) -> Iterator[Part]:
+        """Split a sample of units into parts of at most `slots` slots, never inside a unit.
 
-        A unit with more rows than that is a part by itself. An empty sample gives no part.
+        `rows` is the most places of all slots together. A unit that needs more of either is a
+        part by itself. An empty sample gives no part.
         """
+        limit = max(1, min(slots, rows // width))
+        needed = -(-self._counts[chosen] // width)
         start = 0
         while start < len(chosen):
-            ends = np.cumsum(self._counts[chosen[start:]])
+            ends = np.cumsum(needed[start:])
             taken = max(1, int(np.searchsorted(ends, limit, side="right")))
-            yield self._part(chosen[start : start + taken])
+            yield self._part(chosen[start : start + taken], width)
             start += taken
 
-    def _part(self, chosen: Array) -> Part:
+    def slot_width(self) -> int:
+        """Return the width of slots at which a step is cheapest: 1 where a unit has one row."""
+        most = int(self._counts.max(initial=1))
+        widths = [2**power for power in range(most.bit_length() + 1)]
+        slots = [int((-(-self._counts // width)).sum()) for width in widths]
+        costs = [count * (width + _SLOT_COST) for count, width in zip(slots, widths, strict=True)]
+        cheapest: int = widths[costs.index(min(costs))]
+        return cheapest
+
+    def _part(self, chosen: Array, width: int) -> Part:
         counts = self._counts[chosen]
-        owners = np.repeat(np.arange(len(chosen)), counts)
-        within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+        needed = -(-counts // width)
+        owners = np.repeat(np.arange(len(chosen)), needed)
+        nth = np.arange(len(owners)) - np.repeat(np.cumsum(needed) - needed, needed)
+        first = nth * width
+        within = first[:, None] + np.arange(width)
+        held = within < counts[owners][:, None]
+        places = self._starts[chosen][owners][:, None] + np.where(held, within, first[:, None])
         return Part(
-            rows=self._rows[self._starts[chosen][owners] + within],
+            rows=self._rows[places],
             owners=owners,
-            weights=(1.0 / counts[owners]).astype(np.float32),
+            weights=(held / counts[owners][:, None]).astype(np.float32),
             units=len(chosen),
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ with quiet_import():
 
 _NUMBERS = {"cpu": 2**22, "cuda": 2**26, "mps": 2**24}  # of gradients at once: the cache, the GPU
 _MOST_NUMBERS = 2**28  # one gibibyte of float32
-_FEW_ROWS, _MOST_ROWS = 64, 4096
+_FEW, _MOST = 64, 4096  # slots, and so gradients, or rows
 
 
 class PrivateUpdate:
@@ -61,7 +62,10 @@ class PrivateUpdate:
         self._accountant = PRVAccountant()
         self._optimizer.attach_step_hook(self._accountant.get_optimizer_hook_fn(plan.sampling_rate))
         weights = sum(p.numel() for p in self._parameters)
-        self._limit = options.batch_rows or _rows_at_once(weights, self._parameters[0].device.type)
+        device = self._parameters[0].device.type
+        self._slots = options.batch_rows or _slots_at_once(weights, device)
+        self._rows = options.batch_rows or max(self._slots, _rows_at_once(examples.shapes, device))
+        self._width = self._units.slot_width() if self._gradients.pooled else 1
 
     @property
     def rows_left_out(self) -> int:
@@ -82,7 +86,8 @@ class PrivateUpdate:
     def __call__(self, step: int) -> None:
         """Make one step on a fresh Poisson sample; an empty sample is a step of noise alone."""
         chosen = self._entropy.sample(self._units.count, self._plan.sampling_rate)
-        parts = list(self._units.parts(chosen, limit=self._limit))
+        limits = {"slots": self._slots, "rows": self._rows, "width": self._width}
+        parts = list(self._units.parts(chosen, **limits))
         self._optimizer.zero_grad()
         for part in parts:
             blocks, columns = self._examples.take(part.rows)
@@ -127,7 +132,12 @@ class PrivateUpdate:
         return record_of(plan, noise_source=self._entropy.source)
 
 
-def _rows_at_once(weights: int, device: str) -> int:
-    """Return how many rows to take gradients of at once: few enough for memory, and to be fast."""
-    fast = max(_NUMBERS[device] // weights, _FEW_ROWS)
-    return max(1, min(fast, _MOST_NUMBERS // weights, _MOST_ROWS))
+def _slots_at_once(weights: int, device: str) -> int:
+    """Return how many gradients to take at once: few enough for memory, and to be fast."""
+    fast = max(_NUMBERS[device] // weights, _FEW)
+    return max(1, min(fast, _MOST_NUMBERS // weights, _MOST))
+
+
+def _rows_at_once(shapes: Mapping[str, Sequence[int]], device: str) -> int:
+    """Return how many rows to run through the network at once, by how much each of them holds."""
+    return min(_NUMBERS[device] // sum(math.prod(shape) for shape in shapes.values()), _MOST)
