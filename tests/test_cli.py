@@ -320,7 +320,7 @@ def test_an_interrupted_training_leaves_no_bundle_and_resumes(tmp_path):
     path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     call = [sys.executable, "-c", code, "train", "tiny-table", "--no-privacy"]
-    call += ["--option", "epochs=1500", "--option", "checkpoint_seconds=0.2", "--out", str(out)]
+    call += ["--option", "epochs=500", "--option", "checkpoint_seconds=0.2", "--out", str(out)]
     running = subprocess.Popen(call, env=env, stderr=subprocess.DEVNULL)
     folder = tmp_path / "model.checkpoint"
     deadline = time.monotonic() + 120

@@ -333,6 +333,27 @@ def test_a_numeric_target_has_errors_and_their_gap(credit) -> None:
     assert row.p_value < 1e-6
 
 
+@pytest.mark.parametrize("kind", ["numeric", "ordinal"])
+def test_a_decision_on_a_target_is_not_taken_for_its_prediction(credit, kind) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 4, 300).astype(float)
+    said = truth + rng.normal(0, 0.5, 300)
+    outputs = (
+        OutputInfo(name="decision", kind="flag", target="value", target_kind=kind),
+        OutputInfo(name="value", kind="real", target="value", target_kind=kind),
+    )
+    values = tuple("abcd") if kind == "ordinal" else ()
+    _, record, _ = _other_case(
+        credit,
+        Target(name="value", column="value", kind=kind, values=values),
+        {"decision": (said > 3).astype(float), "value": said, "target:value": truth},
+        outputs,
+    )
+    assert {row.output for row in record.fairness} == {"value"}
+    found = _metrics(record, "value")
+    assert found["mae"].estimate == pytest.approx(np.abs(said - truth).mean())
+
+
 def test_a_rule_makes_the_gap_of_errors_material(credit) -> None:
     policy = parse_policy(
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 
 import jsonschema
@@ -38,6 +39,18 @@ def plugin(tmp_path, monkeypatch):
 
             def broken(tables, info):
                 raise ZeroDivisionError("a row of somebody: 4711")
+
+            def numbers(tables, info):
+                for n, value, lower, upper in tables["tiny.numbers"]["row"]:
+                    yield Measurement(
+                        check="numbers.x", estimate=value, lower=lower, upper=upper, n=n
+                    )
+
+            def foreign(tables, info):
+                yield Measurement(check="acme.share", estimate=1.0, lower=0.9, upper=1.0, n=50)
+
+            def leaves(tables, info):
+                raise SystemExit(0)
 
             not_a_function = 3
             """
@@ -106,6 +119,8 @@ def test_other_recorded_checks_stay_beside_the_recomputed(credit, plugin) -> Non
         ("missing", {}, "acme_audit_checks"),
         ("bands", {"target": "no_such_module:x"}, "no_such_module"),
         ("not_a_function", {}, "raised TypeError"),
+        ("leaves", {}, "raised SystemExit"),
+        ("foreign", {}, "in the name of another one, 'acme.share'"),
         ("bands", {"rules": ({"id": "r", "maxx": 1},)}, "unknown key 'maxx'"),
     ],
 )
@@ -146,3 +161,58 @@ def test_a_check_brings_its_rules(credit, plugin) -> None:
     assert exit_code(found) == 3
     assert done.policy.rules[0].origin == "plugin check bands"
     assert done.record.policy.digest == done.policy.digest != POLICY.digest
+
+
+@pytest.mark.parametrize(
+    ("n", "value", "lower", "upper", "told"),
+    [
+        (50, 0.9, 0.1, 0.4, "above its interval"),
+        (50, 0.05, 0.1, 0.4, "below its interval"),
+        (50, 0.3, 0.4, 0.1, "the lower limit is above the upper one"),
+        (0, 0.3, 0.1, 0.4, "although n is 0"),
+        (-5, 0.3, 0.1, 0.4, "n is -5"),
+    ],
+)
+def test_numbers_that_cannot_be_pass_no_rule(credit, plugin, n, value, lower, upper, told) -> None:
+    row = np.empty(1, dtype=object)
+    row[0] = (n, value, lower, upper)
+    case = credit()
+    tables = {**case.evidence.tables, "tiny.numbers": {"row": row}}
+    rule = {"id": "x-limit", "check": "numbers.x", "max": 0.99, "source": "s"}
+    info = plugin("numbers", needs=("tiny.numbers",), rules=(rule,))
+    evidence = dataclasses.replace(case.evidence, tables=tables)
+    done = run_audit(evidence, case.bundle, POLICY, checks=[info])
+    assert [item.status for item in done.record.findings] == ["not-measurable"] * 2
+    assert told in done.record.findings[1].evidence
+    (shown,) = done.record.checks
+    assert (shown.estimate, shown.lower, shown.upper) == (None, None, None)
+    assert told in shown.method
+    jsonschema.validate(done.record.to_json(), record_schema())
+
+
+def test_recorded_numbers_that_cannot_be_are_refused_too(credit) -> None:
+    upside_down = _recorded().with_columns({"lower": np.array([0.95]), "upper": np.array([0.8])})
+    case = credit(tables=_tables(credit, checks=upside_down))
+    (row,) = audit(case.evidence, case.bundle, POLICY).checks
+    assert row.estimate is None
+    assert "refused" in row.method
+
+
+def test_recorded_checks_that_nothing_here_judges_are_a_finding(credit, plugin) -> None:
+    """Their rules come with the plugin: without it they would vanish without a word."""
+    case = credit(tables=_tables(credit, checks=_recorded("acme.share")))
+    (found,) = audit(case.evidence, case.bundle, POLICY).findings
+    assert (found.rule, found.status) == ("check:acme", "not-measurable")
+    assert "not installed here" in found.evidence
+    text = """
+    [policy]
+    name = 'p'
+    [[rule]]
+    id = 'r'
+    section = 'checks'
+    check = 'acme.share'
+    max = 0.5
+    source = 'us'
+    """
+    (judged,) = audit(case.evidence, case.bundle, parse_policy(text)).findings
+    assert judged.rule == "r"

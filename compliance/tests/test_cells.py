@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from verticals.contract.model import Target
 from verticals.evidence import AttributeInfo, Measurement
 from verticals.plugin import AuditCheckInfo
-from verticals_compliance.cells import POOLED, pool, with_pooled_groups
+from verticals_compliance.cells import (
+    OR_UNRECORDED,
+    POOLED,
+    WITH_SMALLER,
+    holder,
+    pool,
+    pooled_name,
+    with_pooled_groups,
+)
 from verticals_compliance.checks import run_checks
 from verticals_compliance.comparisons import comparisons
 from verticals_compliance.curves import confusions, curves, group_counts
@@ -104,21 +112,72 @@ def random_case(sizes, seed=0):
     return predictions(score, random.random(labels.size) < score), labels
 
 
-def test_a_measure_with_few_in_its_denominator_is_shown_of_groups_together_and_not_compared():
+def test_groups_put_together_bear_the_name_of_the_only_one_of_enough_persons():
+    sizes = one(a=3, b=200, c=50, d=4) | {"": (2,)}
+    assert pooled_name(("a", "c"), sizes, 10) == f"c{WITH_SMALLER}"
+    assert pooled_name(("", "c"), sizes, 10) == f"c{OR_UNRECORDED}"
+    assert pooled_name(("", "a", "c"), sizes, 10) == f"c{WITH_SMALLER}"
+    assert pooled_name(("a", "d"), sizes, 10) == POOLED
+    assert pooled_name(("b", "c", "a"), sizes, 10) == POOLED
+    assert pooled_name(("", "b"), sizes | {"e": (0,)}, 10) == f"b{OR_UNRECORDED}"
+
+
+def test_a_group_is_found_in_the_row_that_holds_it():
+    shown = ["a", f"b{OR_UNRECORDED}{WITH_SMALLER}", POOLED]
+    assert holder("a", shown) == "a"
+    assert holder("b", shown) == holder("not recorded", shown) == shown[1]
+    assert holder("c", shown) == POOLED
+    assert holder("c", ["a", f"b{WITH_SMALLER}"]) == f"b{WITH_SMALLER}"
+    assert holder("b", ["bb", f"bb{WITH_SMALLER}"]) == f"bb{WITH_SMALLER}"
+
+
+def test_a_few_blanks_take_no_group_out_of_a_comparison():
+    """A lender could otherwise switch a rule off by leaving one field empty."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(["white", "black"], [600, 120]).astype(object)
+    score = np.clip(random.random(720) + np.where(labels == "white", 0.2, -0.2), 0, 1)
+    item = predictions(score, random.random(720) < score)
+    groups = attribute("white", "black")
+
+    def judged(labels):
+        found = next(comparisons(item, groups, labels, min_cell=10))
+        row = next(r for r in fairness([found], default_policy()) if r.disparity.kind == "ratio")
+        return row.verdict, row.disparity, [group.group for group in found.groups]
+
+    verdict, disparity, names = judged(labels)
+    assert (verdict, names) == ("gap", ["white", "black"])
+    labels[-4:] = ""
+    verdict, blanked, names = judged(labels)
+    assert (verdict, names) == ("gap", ["white", f"black{OR_UNRECORDED}"])
+    assert abs(blanked.estimate - disparity.estimate) < 1e-12  # those four are in it as before
+
+
+def test_a_group_that_hides_smaller_ones_is_compared_and_never_shows_that_all_are_alike():
+    labels = np.repeat(["a", "b", "c"], [6000, 6000, 6]).astype(object)
+    score = np.full(labels.size, 0.9)
+    item = predictions(score, np.ones(labels.size))
+    found = next(comparisons(item, attribute("a", "b", "c"), labels, min_cell=10))
+    assert [group.group for group in found.groups] == ["b", f"a{WITH_SMALLER}"]
+    rows = fairness([found], default_policy())
+    assert {row.verdict for row in rows} == {"insufficient-evidence"}
+    assert all(row.disparity.lower is not None for row in rows)
+
+
+def test_a_measure_with_few_in_its_denominator_is_shown_of_groups_together():
     item, labels = random_case({"a": 400, "b": 300, "c": 40})
     outcome = np.where((labels == "c") & (np.cumsum(labels == "c") > 4), 0.0, item.outcome)
     item = predictions(item.score, outcome)
     found = {row.metric: row for row in comparisons(item, attribute(*"abc"), labels, min_cell=10)}
     assert [group.group for group in found["selection_rate"].groups] == ["a", "b", "c"]
-    assert [group.group for group in found["tpr"].groups] == ["a", POOLED]
-    assert [group.group for group in found["accuracy"].groups] == ["a", POOLED]
+    assert [group.group for group in found["tpr"].groups] == ["a", f"b{WITH_SMALLER}"]
+    assert [group.group for group in found["accuracy"].groups] == ["a", f"b{WITH_SMALLER}"]
     row = next(
         row
         for row in fairness([found["tpr"]], default_policy())
         if row.disparity.kind == "difference"
     )
-    assert row.disparity.estimate is None
-    assert row.verdict == "insufficient-evidence"
+    assert row.disparity.estimate is not None
+    assert row.verdict != "no-material-gap"
 
 
 def test_without_a_minimum_nothing_is_put_together():

@@ -285,7 +285,7 @@ def test_a_check_that_is_not_installed_here_is_a_note(audited, tmp_path, monkeyp
     (folder / "acme_verify_check.py").write_text(
         "from verticals.evidence import Measurement\n"
         "def check(tables, info):\n"
-        "    yield Measurement(check='acme.share', estimate=0.4, lower=0.3, upper=0.5)\n"
+        "    yield Measurement(check='acme.share', estimate=0.4, lower=0.3, upper=0.5, n=50)\n"
     )
     monkeypatch.syspath_prepend(str(folder))
     info = AuditCheckInfo(

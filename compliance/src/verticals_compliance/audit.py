@@ -93,7 +93,12 @@ def run_audit(
             hint="verticals evidence BUNDLE --data DATA --out DIR records it for this bundle",
         )
     plugin = run_checks(
-        checks, evidence.tables, evidence.info, carried=carried, min_cell=policy.min_cell
+        checks,
+        evidence.tables,
+        evidence.info,
+        carried=carried,
+        min_cell=policy.min_cell,
+        judged=[rule.metric for rule in policy.rules if rule.section == "checks"],
     )
     policy = with_rules(policy, plugin.rules)
     material = read_material(with_pooled_groups(evidence, policy.min_cell), bundle.contract, policy)
@@ -129,7 +134,17 @@ def _facts(
         units=info.units,
         level=policy.level,
         events=material.events,
+        seen=_is_training_data(evidence, bundle),
     )
+
+
+def _is_training_data(evidence: Evidence, bundle: Bundle) -> bool:
+    """Tell whether the audited file is the one that was trained from, by their keyed hashes.
+
+    What training itself recorded bears the same hash, but is of the part that it held out.
+    """
+    held_out, known = evidence.info.part == "test", evidence.info.fingerprint
+    return bool(known) and not held_out and known == bundle.manifest.split.get("fingerprint")
 
 
 def write_audit(folder: str | Path, record: AuditRecord) -> Path:

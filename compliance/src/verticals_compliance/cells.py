@@ -3,6 +3,10 @@
 A pooled row rests on at least `min_cell` persons, and what a total less the groups that are shown
 leaves over is that row, so that no subtraction recovers a smaller one.
 
+Where one group of enough persons was needed to hide smaller ones, or a few persons whose group is
+not recorded, the row bears its name with theirs, and is compared like any other: otherwise a blank
+in one line of the data would take a large group out of every comparison.
+
 The four measures of a confusion (true and false positive rate, precision, accuracy) pool the same
 groups: the persons of one follow from those of the other three.
 """
@@ -20,6 +24,9 @@ from verticals.evidence import AttributeInfo, Evidence
 from verticals.table import Array, Table
 
 POOLED = "small groups together"
+WITH_SMALLER = " with smaller groups"
+OR_UNRECORDED = " or not recorded"
+NOT_RECORDED = "not recorded"
 
 
 def pool(sizes: Mapping[str, Sequence[int]], min_cell: int) -> tuple[str, ...]:
@@ -52,6 +59,36 @@ def pool(sizes: Mapping[str, Sequence[int]], min_cell: int) -> tuple[str, ...]:
     return tuple(name for _, name in rising[:taken])
 
 
+def pooled_name(together: Sequence[str], sizes: Mapping[str, Sequence[int]], min_cell: int) -> str:
+    """Return what groups put together are called: by the one of enough persons, if there is one."""
+    held = [name for name in together if any(sizes[name])]
+    large = [
+        name
+        for name in held
+        if name not in ("", NOT_RECORDED, POOLED)
+        and all(n == 0 or n >= min_cell for n in sizes[name])
+    ]
+    if len(large) != 1:
+        return POOLED
+    rest = {*held} - {*large}
+    return large[0] + (OR_UNRECORDED if rest <= {"", NOT_RECORDED} else WITH_SMALLER)
+
+
+def holder(label: str, shown: Sequence[str]) -> str:
+    """Return the shown name of the row that holds a group, its own or that of groups together."""
+    if label in shown:
+        return label
+    made = [name for name in shown if name.endswith((POOLED, WITH_SMALLER, OR_UNRECORDED))]
+    own = [name for name in made if label and name.startswith(label) and _made(name[len(label) :])]
+    if label in ("", NOT_RECORDED):
+        own = [name for name in made if OR_UNRECORDED in name]
+    return next(iter(own or sorted(made, key=lambda name: name != POOLED)), POOLED)
+
+
+def _made(ending: str) -> bool:
+    return ending.replace(WITH_SMALLER, "").replace(OR_UNRECORDED, "") == ""
+
+
 def with_pooled_groups(evidence: Evidence, min_cell: int) -> Evidence:
     """Return evidence of rows in which the small groups of each attribute bear one name.
 
@@ -67,13 +104,15 @@ def with_pooled_groups(evidence: Evidence, min_cell: int) -> Evidence:
         pooled: Sequence[str] = ()
         if name in scores:
             labels = np.array([str(value or "") for value in scores[name]], dtype=object)
-            pooled = pool(_persons(labels, scores), min_cell)
+            sizes = _persons(labels, scores)
+            pooled = pool(sizes, min_cell)
         if not pooled:
             attributes.append(attribute)
             continue
-        changed[name] = np.where(np.isin(labels.astype(str), list(pooled)), POOLED, labels)
+        called = pooled_name(pooled, sizes, min_cell)
+        changed[name] = np.where(np.isin(labels.astype(str), list(pooled)), called, labels)
         kept = tuple(group for group in attribute.groups if group not in pooled)
-        attributes.append(replace(attribute, groups=(*kept, POOLED)))
+        attributes.append(replace(attribute, groups=(*kept, called)))
     if not changed:
         return evidence
     info = replace(evidence.info, attributes=tuple(attributes))

@@ -47,10 +47,16 @@ def run_checks(
     *,
     carried: Checks | None = None,
     min_cell: int = 1,
+    judged: Collection[str] = (),
 ) -> Checks:
     """Run every check; one that is missing a table, fails to load or raises becomes a problem.
 
-    A row of a group on fewer than `min_cell` says so and holds no number, its own count neither.
+    So does one whose rows bear the name of another plugin's check, or cannot be: an interval
+    upside down or beside its estimate, a count below 0. Such a row holds no number. A row of a
+    group on fewer than `min_cell` says so and holds no number, its own count neither.
+
+    Recorded rows that no check here and no rule of the policy (`judged` names the checks that one
+    speaks of) knows are a problem too: rules come with the plugin, and none was applied to them.
 
     Rows that the producer recorded under other names are kept; those of a check that was run
     again are replaced by what it gives now. `carried` is what an earlier audit found with checks
@@ -77,7 +83,11 @@ def run_checks(
             )
         )
     again = {row.check for row in rows}
-    rows += [row for row in recorded if row.check not in again]
+    kept = [row for row in recorded if row.check not in again]
+    rows += kept
+    known = {_family(item.name) for item in outcomes}
+    unheard = {row.check for row in kept if row.check not in judged} if kept else set()
+    outcomes += [_unheard(name) for name in sorted({_family(name) for name in unheard} - known)]
     return Checks(
         rows=tuple(sorted((_shown(row, min_cell) for row in rows), key=lambda row: row.check)),
         outcomes=tuple(sorted(outcomes, key=lambda outcome: outcome.name)),
@@ -110,7 +120,7 @@ def recorded_rows(table: Table | None) -> list[CheckRow]:
     """Return the rows of the evidence table `checks`."""
     if table is None:
         return []
-    return [
+    rows = [
         CheckRow(
             **{name: str(table[name][place]) for name in _TEXTS},
             n=int(table["n"][place]),
@@ -121,6 +131,7 @@ def recorded_rows(table: Table | None) -> list[CheckRow]:
         )
         for place in range(table.rows)
     ]
+    return [_sound(row)[0] for row in rows]
 
 
 def _run(
@@ -132,12 +143,17 @@ def _run(
         return [], f"the evidence lacks the table {missing[0]!r}"
     try:
         function = cast(Callable[..., Iterable[Measurement]], load_target(check.target))
-        return [_row(item) for item in function(tables, info)], ""
+        rows = [_row(item) for item in function(tables, info)]
     except VerticalsError as error:
         return [], error.message
-    except Exception as error:  # a plugin's fault must not take the audit with it
+    except (Exception, SystemExit) as error:  # a plugin's fault must not take the audit with it
         # Only the kind of error: its text may hold data.
         return [], f"the check raised {type(error).__name__}"
+    foreign = next((r.check for r in rows if _family(r.check) != _family(check.name)), None)
+    if foreign is not None:
+        return [], f"the check gave rows in the name of another one, {foreign!r}"
+    pairs = [_sound(row) for row in rows]
+    return [row for row, _ in pairs], next((fault for _, fault in pairs if fault), "")
 
 
 def _rules(check: AuditCheckInfo) -> tuple[list[Rule], str]:
@@ -164,6 +180,44 @@ def _row(item: Measurement) -> CheckRow:
         lower=_tidy(item.lower),
         upper=_tidy(item.upper),
         origin=RECOMPUTED,
+    )
+
+
+def _sound(row: CheckRow) -> tuple[CheckRow, str]:
+    """Return a row and "", or a row without its numbers and what is wrong with them."""
+    value, lower, upper = row.estimate, row.lower, row.upper
+    slack = 1e-6 * max(abs(value or 0.0), abs(lower or 0.0), abs(upper or 0.0))
+    fault = ""
+    if row.n < 0:
+        fault = f"n is {row.n}"
+    elif row.n == 0 and value is not None:
+        fault = "it has a value although n is 0"
+    elif lower is not None and upper is not None and lower > upper + slack:
+        fault = "the lower limit is above the upper one"
+    elif value is not None and lower is not None and value < lower - slack:
+        fault = "the value is below its interval"
+    elif value is not None and upper is not None and value > upper + slack:
+        fault = "the value is above its interval"
+    if not fault:
+        return row, ""
+    told = f"refused: {fault}"
+    bare = replace(row, n=max(row.n, 0), estimate=None, lower=None, upper=None, method=told)
+    return bare, f"a row of {row.check} was refused: {fault}"
+
+
+def _family(name: str) -> str:
+    """Return the part of a check's name that its plugin's checks share."""
+    return name.partition(".")[0]
+
+
+def _unheard(family: str) -> CheckOutcome:
+    return CheckOutcome(
+        name=family,
+        summary="Recorded by the producer; the plugin that knows it is not installed here.",
+        needs=(),
+        origin=PRODUCER,
+        problem="the evidence holds rows of it, but its rules come with a plugin that is not "
+        "installed here, so none was applied",
     )
 
 

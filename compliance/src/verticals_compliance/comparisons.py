@@ -24,10 +24,9 @@ import numpy as np
 from verticals.evidence import AttributeInfo
 from verticals.intervals import design_effect, standard_error
 from verticals.table import Array
-from verticals_compliance.cells import POOLED, pool
+from verticals_compliance.cells import NOT_RECORDED, POOLED, pool, pooled_name
 from verticals_compliance.predictions import NO_DECISION, Predictions
 
-NOT_RECORDED = "not recorded"
 NO_SUCH_DECISION = "none: the score itself"
 _CONFUSION = ("tpr", "fpr", "ppv", "accuracy")
 RATE_METRICS = ("selection_rate", "tpr", "fpr", "ppv", "accuracy")
@@ -93,14 +92,14 @@ def comparisons(
     for metric, measure in measures.items():
         groups = found[metric]
         alike = confusion if metric in _CONFUSION else [metric]
-        together = pool(
-            {name: [found[other][name].events for other in alike] for name in names}, min_cell
-        )
+        sizes = {name: [found[other][name].events for other in alike] for name in names}
+        together = pool(sizes, min_cell)
         if together:
             together = tuple({*together, *({POOLED} & {*members})})
+            called = pooled_name(together, sizes, min_cell)
             rows = np.any([members[name] for name in together], axis=0)
             groups = {name: group for name, group in groups.items() if name not in together}
-            groups[POOLED] = measure(POOLED, predictions.take(rows))
+            groups[called] = measure(called, predictions.take(rows))
         decided = metric in RATE_METRICS
         yield Comparison(
             output=predictions.output,

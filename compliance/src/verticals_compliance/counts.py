@@ -18,9 +18,9 @@ from verticals.contract.model import DataContract
 from verticals.evidence import AttributeInfo, Evidence, OutputInfo
 from verticals.intervals import wilson
 from verticals.table import Table
+from verticals_compliance.cells import NOT_RECORDED
 from verticals_compliance.comparisons import (
     NO_SUCH_DECISION,
-    NOT_RECORDED,
     Comparison,
     GroupRate,
 )

@@ -11,8 +11,8 @@ import numpy as np
 from verticals.evidence import AttributeInfo, withheld
 from verticals.intervals import design_effect, wilson
 from verticals.table import Array
+from verticals_compliance.cells import NOT_RECORDED
 from verticals_compliance.comparisons import (
-    NOT_RECORDED,
     favourable_decision,
     favourable_outcome,
     group_names,

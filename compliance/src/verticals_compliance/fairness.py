@@ -22,9 +22,8 @@ from verticals.intervals import (
     wilson,
 )
 from verticals.intervals.base import t_value
-from verticals_compliance.cells import POOLED
+from verticals_compliance.cells import NOT_RECORDED, POOLED, WITH_SMALLER
 from verticals_compliance.comparisons import (
-    NOT_RECORDED,
     RATE_METRICS,
     Comparison,
     GroupMean,
@@ -64,7 +63,8 @@ def compared(item: Comparison, policy: Policy) -> tuple[list[GroupRate | GroupMe
         for g in occurring
         if g.persons >= policy.min_group and g.events >= policy.min_events and g.group != POOLED
     ]
-    return kept, len(kept) < len(occurring)
+    hidden = any(WITH_SMALLER in g.group for g in kept)  # a gap of the smaller ones may be hidden
+    return kept, hidden or len(kept) < len(occurring)
 
 
 def verdict(

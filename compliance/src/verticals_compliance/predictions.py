@@ -113,7 +113,9 @@ def _one(
     )
     if target.kind == "binary":
         return _with_score(found, outputs, columns, scores, info)
-    plain = [item.name for item in outputs if not item.value and item.name in columns]
+    # A flag is a decision on the target, or a doubt about it, and no prediction of it.
+    told = [item for item in outputs if not item.value and item.kind != "flag"]
+    plain = [item.name for item in told if item.name in columns]
     if plain:
         score = columns[plain[0]] if target.kind in ("numeric", "ordinal") else None
         found = replace(found, output=plain[0], score=score)

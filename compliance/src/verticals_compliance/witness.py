@@ -15,7 +15,7 @@ import numpy as np
 from verticals.contract.model import DataContract, Target
 from verticals.evidence import Evidence
 from verticals.table import Array, Table
-from verticals_compliance.cells import POOLED
+from verticals_compliance.cells import holder
 from verticals_compliance.records import AuditRecord, FairnessRow
 
 TOLERANCE = 1e-9
@@ -60,7 +60,8 @@ def witness(
 def _pooled(labels: Array, row: FairnessRow) -> Array:
     """Return the groups as the row names them: those that it does not show by themselves as one."""
     shown = [group.group for group in row.groups]
-    return np.where(np.isin(labels, shown), labels, POOLED)
+    names, codes = np.unique(labels.astype(str), return_inverse=True)
+    return np.array([holder(str(name), shown) for name in names], dtype=object)[codes]
 
 
 def _by_group(metric: str, labels: Array, truth: Array, said: Array) -> Mapping[str, float]:

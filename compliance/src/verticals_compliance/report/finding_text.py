@@ -36,6 +36,8 @@ _SHOWN = 5  # findings of one rule and status; all of them stand in the table of
 def style_for(record: Record, finding: Json) -> str:
     """Return how the numbers of a finding are written: ratios and differences as decimals."""
     evidence, rule = measurement(record.audit, finding), record.rule(finding["rule"])
+    if rule.get("section") == "evidence":
+        return "count"
     if "disparity" in evidence or rule.get("kind"):
         return "decimal"
     value = finding.get("value")
@@ -113,7 +115,7 @@ def bounds(limit: Json | None) -> tuple[float | None, float | None]:
 def limit_text(limit: Json | None, style: str) -> str:
     """Write a limit as the policy does: "at least 0.8", "at most 0.1", "0.8 to 1.25", "none"."""
     low, high = bounds(limit)
-    style = style if style == "percent" else "significant"
+    style = style if style in ("percent", "count") else "significant"
     if low is not None and high is not None:
         return f"{show(low, style)} to {show(high, style)}"
     if low is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from verticals_compliance.comparisons import NOT_RECORDED
+from verticals_compliance.cells import NOT_RECORDED
 from verticals_compliance.report.numerals import (
     NO_INTERVAL,
     NOT_MEASURABLE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from verticals_compliance.comparisons import NOT_RECORDED
+from verticals_compliance.cells import NOT_RECORDED
 from verticals_compliance.report.numerals import (
     count,
     finite,
