@@ -22,6 +22,7 @@ from verticals.evidence import Evidence
 from verticals.files import write_file
 from verticals.plugin import AuditCheckInfo
 from verticals.strictjson import parse_json
+from verticals_compliance.applicability import set_aside
 from verticals_compliance.cells import with_pooled_groups
 from verticals_compliance.checks import Checks, run_checks
 from verticals_compliance.explanations import explanations, protected_reasons
@@ -134,6 +135,7 @@ def _facts(
         units=info.units,
         level=policy.level,
         events=material.events,
+        set_aside=set_aside(policy, bundle.contract),
         seen=_is_training_data(evidence, bundle),
     )
 

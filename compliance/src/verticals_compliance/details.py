@@ -35,6 +35,7 @@ from verticals.errors import AuditError, DataError
 from verticals.evidence import Evidence
 from verticals.files import write_file
 from verticals.strictjson import parse_json, plain, sha256
+from verticals_compliance.applicability import set_aside, told
 from verticals_compliance.audit import MAX_BYTES, Audit, record_bytes
 from verticals_compliance.checks import CheckOutcome
 from verticals_compliance.counts import is_rough
@@ -86,6 +87,7 @@ def describe(
         "privacy": bundle.privacy,
         "evidence": _evidence(evidence),
         "policy": {**done.policy.to_json(), "digest": done.policy.digest},
+        "set_aside": told(set_aside(done.policy, contract), done.policy),
         "checks": [asdict(outcome) for outcome in done.checks.outcomes],
         "curves": curves(
             done.material.predictions,

@@ -6,7 +6,7 @@ A rule passes or fails where the whole interval lies on one side of its limits, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from verticals.evidence import AttributeInfo
@@ -27,12 +27,17 @@ from verticals_compliance.records import (
 )
 
 
+_NEW_CASES = ("performance", "fairness", "checks")  # what a policy asks of cases not seen before
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """Hold everything that rules speak of.
 
     `left_out` names the (output, attribute, metric) in which groups were too small to compare;
-    `events` is the count of the rarest outcome of each output that has classes.
+    `events` is the count of the rarest outcome of each output that has classes; `set_aside` names
+    the rules that cannot speak of this model (see `applicability`); `seen` tells that
+    the audited rows are known to be those that the model was trained from.
     """
 
     performance: tuple[PerformanceRow, ...]
@@ -48,6 +53,8 @@ class Facts:
     units: int
     level: float
     events: Mapping[str, int]
+    set_aside: Collection[str] = ()
+    seen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +76,16 @@ class Measured:
 
 
 def findings(policy: Policy, facts: Facts) -> tuple[Finding, ...]:
-    """Return the findings of every rule, in the order of the policy; each rule has at least one."""
-    return tuple(_finding(rule, item) for rule in policy.rules for item in _measured(rule, facts))
+    """Return the findings of the rules in the order of the policy, one or more of each.
+
+    Those set aside have none.
+    """
+    return tuple(
+        _finding(rule, _of_new_cases(rule, item) if facts.seen else item)
+        for rule in policy.rules
+        if rule.id not in facts.set_aside
+        for item in _measured(rule, facts)
+    )
 
 
 def unmeasured_check(name: str, problem: str) -> Finding:
@@ -113,6 +128,16 @@ def status(rule: Rule, item: Measured) -> str:
     misses_min = rule.min is not None and upper < rule.min
     misses_max = rule.max is not None and lower > rule.max
     return FAIL if misses_min or misses_max else INCONCLUSIVE
+
+
+def _of_new_cases(rule: Rule, item: Measured) -> Measured:
+    """Return what rows of the training say of new cases: a failure stands, a pass is none."""
+    if rule.section not in _NEW_CASES or status(rule, item) != PASS:
+        return item
+    return _absent(
+        "measured on the rows that the model was trained from, it says nothing of new cases",
+        item.attribute,
+    )
 
 
 def _finding(rule: Rule, item: Measured) -> Finding:

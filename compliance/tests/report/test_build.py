@@ -205,6 +205,39 @@ def test_why_a_finding_stands_as_it_does(record, status, value, lower, upper, li
     assert why(record, finding).endswith(expected)
 
 
+@pytest.mark.parametrize(
+    ("p_adjusted", "expected"),
+    [
+        (1e-7, "The groups do differ (adjusted p < 0.001). Whether by more than the limit"),
+        (0.02, "The groups do differ (adjusted p = 0.020)"),
+        (0.2, "The interval includes the limit, so these data cannot decide."),
+        (None, "The interval includes the limit, so these data cannot decide."),
+    ],
+)
+def test_a_gap_that_is_shown_is_said_to_be_also_where_its_size_is_open(
+    record_of, make_record, p_adjusted, expected
+):
+    audit, details = make_record()
+    audit["fairness"][0]["p_adjusted"] = p_adjusted
+    finding = {
+        **audit["findings"][0],
+        "status": "inconclusive",
+        "value": 0.78,
+        "lower": 0.7,
+        "upper": 0.9,
+        "limit": {"min": 0.8, "max": None},
+        "evidence": "/fairness/0",
+    }
+    assert why(record_of(audit, details), finding).startswith(expected)
+
+
+def test_rules_that_cannot_speak_of_the_model_are_named(record_of, make_record):
+    audit, details = make_record()
+    details["set_aside"] = [{"rule": "r", "title": "Ranks well", "reason": "no target is binary"}]
+    told = words(part(build(record_of(audit, details)), "findings"))
+    assert "“Ranks well”: no target is binary." in told
+
+
 def test_a_rule_that_decides_on_the_estimate_says_so(record_of, make_record):
     audit, details = make_record()
     details["policy"]["rules"][0]["decide"] = "estimate"

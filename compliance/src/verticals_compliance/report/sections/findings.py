@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from verticals_compliance.report.finding_text import (
     limit_text,
     ranked,
@@ -14,7 +16,19 @@ from verticals_compliance.report.finding_text import (
 from verticals_compliance.report.numerals import NO_INTERVAL, interval
 from verticals_compliance.report.phrases import level, row
 from verticals_compliance.report.record import Record, word
-from verticals_compliance.report.tree import Row, Section, Table, below, cell, columns, paragraph
+from verticals_compliance.report.tree import (
+    Block,
+    Bullets,
+    Row,
+    Section,
+    Table,
+    below,
+    cell,
+    columns,
+    paragraph,
+    say,
+    strong,
+)
 from verticals_compliance.report.words import sentence
 
 
@@ -46,8 +60,20 @@ def section(record: Record) -> Section:
         ),
         rows=tuple(rows),
     )
-    blocks = (paragraph(said.strip()), table, _sources(record))
-    return Section(id="findings", title="Findings", blocks=blocks)
+    blocks: tuple[Block, ...] = (paragraph(said.strip()), table, *_set_aside(record))
+    return Section(id="findings", title="Findings", blocks=(*blocks, _sources(record)))
+
+
+def _set_aside(record: Record) -> Iterator[Block]:
+    items = tuple(
+        say(strong(f"“{word(item, 'title') or word(item, 'rule')}”"), f": {word(item, 'reason')}.")
+        for item in record.listed("set_aside")
+    )
+    if items:
+        yield paragraph(
+            "Rules of the policy that cannot speak of this model, and so found nothing:"
+        )
+        yield Bullets(items=items)
 
 
 def _sources(record: Record) -> Table:
