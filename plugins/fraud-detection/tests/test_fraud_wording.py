@@ -76,6 +76,18 @@ ROW = {
             "first payment of this card in 30 d",
         ),
         ("card_count_10min", {"card_count_30d": None}, "5th payment of this card in 10 min"),
+        # None earlier is not more than usual, whatever is usual.
+        ("card_count_10min", {"card_count_10min": 0}, "no earlier payment of this card in 10 min"),
+        (
+            "card_count_10min",
+            {"card_count_10min": 0, "card_count_30d": 12960},
+            "no earlier payment of this card in 10 min, usual 3.0",
+        ),
+        (
+            "card_count_10min",
+            {"card_count_10min": 2, "card_count_30d": 12960},
+            "2 earlier payments of this card in 10 min, usual 3.0",
+        ),
         (
             "card_count_10min",
             {"card_count_10min": 20},
@@ -121,6 +133,16 @@ ROW = {
             "card_distinct_terminal_1h",
             {"card_distinct_terminal_1h": 1},
             "1 different terminal of this card in 1 h, usual 0.1",
+        ),
+        (
+            "card_distinct_terminal_1h",
+            {"card_distinct_terminal_1h": 0},
+            "no earlier terminal of this card in 1 h",
+        ),
+        (
+            "card_distinct_terminal_1h",
+            {"card_distinct_terminal_1h": 0, "card_distinct_terminal_30d": 7200},
+            "no earlier terminal of this card in 1 h, usual 10",
         ),
         ("card_recent", {}, "the card's last 8 payments"),
         (

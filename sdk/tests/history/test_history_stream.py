@@ -204,7 +204,7 @@ def test_a_state_of_other_definitions_or_another_version_is_refused(kit):
     with pytest.raises(DataError, match="other definitions"):
         other.restore(state)
     older = State(tensors=state.tensors, settings={**state.settings, "format": 0})
-    with pytest.raises(DataError, match="format 0, expected 1"):
+    with pytest.raises(DataError, match="format 0, expected 2"):
         stream.restore(older)
     assert_equal_states(stream.save(), state)
     history_features(kit.contract(late_events="now")).stream().restore(state)
@@ -230,7 +230,7 @@ def test_a_damaged_state_is_refused_and_nothing_changes(kit):
         left = {key: value for key, value in state.tensors.items() if key != name}
         with pytest.raises(DataError, match="damaged"):
             stream.restore(State(tensors=left, settings=state.settings))
-    for name in ("counters", "forgotten"):
+    for name in ("counters", "forgotten", "clock", "ahead"):
         with pytest.raises(DataError, match="damaged"):
             stream.restore(State(tensors=state.tensors, settings={**state.settings, name: {}}))
     assert_equal_states(stream.save(), state)
@@ -269,7 +269,10 @@ def test_what_no_window_can_see_is_forgotten(kit):
     # different entities need not come in order.
     assert stored(stream, "card.latest") == 121
     assert stored(stream, "other.shop.bytes") == 121
-    stream.push(event(10_000, card="other"))
+    for _ in range(63):
+        stream.push(event(10_000, card="other"))
+    assert stored(stream, "card.latest") == 121 + 1  # it is not yet known to be that late
+    stream.push(event(10_001, card="other"))
     stream.push(event(10_001, card="other"))
     assert stored(stream, "card.latest") == 121 + 1 - 2 * 2  # no push takes long
     for minute in range(60):
@@ -281,12 +284,26 @@ def test_what_no_window_can_see_is_forgotten(kit):
 def test_an_entity_that_was_forgotten_is_known_to_be_so(kit):
     stream = history_features(kit.contract(entities=one_entity())).stream()
     stream.push(event(0, card="old"))
-    stream.push(event(500, card="new"))
+    for _ in range(64):
+        stream.push(event(500, card="new"))
     assert stored(stream, "card.latest") == 1
     # Nobody can say what the old card did in the hour before: only from minute 60 on.
     with pytest.raises(DataError, match="clock"):
         stream.push(event(59, card="old"))
     assert stream.push(event(60.1, card="old"))["card_count_1h"] == 0
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_few_events_from_years_ahead_stop_nobody_else(kit, first):
+    stream = history_features(kit.contract(entities=one_entity())).stream()
+    wrong = [event(10_000_000, card=f"wrong{number}", shop="new") for number in range(30)]
+    right = [event(minute, card=f"card{minute % 7}") for minute in range(100)]
+    for one in [*wrong, *right] if first else [*right, *wrong]:
+        stream.push(one)
+    for minute in range(100, 110):
+        seen = stream.push(event(minute, card=f"card{minute % 7}"))
+        assert seen["card_count_1h"] == 5  # the cap
+    stream.push(event(111, card="nobody knew it"))
 
 
 def test_labels_yet_to_come_keep_an_entity(kit):

@@ -16,6 +16,8 @@ from verticals.contract.model import DataContract, Entity, Field
 
 Row = Mapping[str, Any]
 
+_HARDLY = 0.5  # earlier events: fewer are not worth a word beside none
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Said:
@@ -48,13 +50,17 @@ class _Said:
         found = max((w for w in windows if is_duration(w)), key=microseconds)
         return "" if microseconds(found) <= microseconds(self.window) else found
 
-    def usual(self, measure: str) -> str:
-        """Return ", usual …" from the longest window, empty where the row has none."""
+    def share(self, measure: str) -> float | None:
+        """Return what the longest window gives for this one; None where the row has none."""
         longest = self.longest
         total = self.beside(measure, longest) if longest else None
-        if not total:
+        return total * microseconds(self.window) / microseconds(longest) if total else None
+
+    def usual(self, measure: str) -> str:
+        """Return ", usual …", empty where nothing is known, or nothing and hardly more is usual."""
+        share = self.share(measure)
+        if share is None or (not self.value and share < _HARDLY):
             return ""
-        share = total * microseconds(self.window) / microseconds(longest)
         return f", usual {_count(share)}"
 
 
@@ -103,11 +109,17 @@ def _count_words(said: _Said) -> str:
     noun = _noun(said.contract)
     if said.value is None:
         return f"number of {noun}s of this {said.who} in {said.span} not known"
-    here = f"{_ordinal(round(said.value) + 1)} {noun} of this {said.who} in {said.span}"
     longest = said.longest
     if longest and said.beside("count", longest) == 0:
         return f"first {noun} of this {said.who} in {_spoken(longest)}"
-    return here + said.usual("count")
+    before = round(said.value)
+    # What is usual counts earlier ones. Beside it an ordinal, which counts this one too, reads as
+    # more than it is, unless the earlier ones alone are more than usual.
+    if before and before > (said.share("count") or 0.0):
+        here = f"{_ordinal(before + 1)} {noun}"
+    else:
+        here = f"{before or 'no'} earlier {noun}{'s' * (before > 1)}"
+    return f"{here} of this {said.who} in {said.span}{said.usual('count')}"
 
 
 def _sum_words(said: _Said) -> str:
@@ -156,7 +168,8 @@ def _distinct_words(said: _Said) -> str:
         return f"number of different {other}s of this {said.who} in {said.span} not known"
     count = round(said.value)
     usual = said.usual(f"distinct_{said.other}")
-    return f"{count} different {other}{'s' * (count != 1)} of this {said.who} in {said.span}{usual}"
+    here = f"{count} different {other}{'s' * (count != 1)}" if count else f"no earlier {other}"
+    return f"{here} of this {said.who} in {said.span}{usual}"
 
 
 def _risk_words(said: _Said) -> str:

@@ -16,6 +16,7 @@ from verticals.history.define import EntityPlan
 
 NEVER = -(2**63)  # before every time
 ABSENT = -1  # the code of another entity that is missing
+_CONFIRMED = 64  # events in a row that come from far ahead: then it is that late
 
 
 class Codes:
@@ -78,6 +79,10 @@ class EntityMemory:
 
     An entity that no window can see any more is dropped. `forgotten` is the time from which none
     of the dropped ones would be seen: an earlier event of an entity not held comes too late.
+
+    `clock` is what time it is. An event more than a longest window ahead of it moves it only when
+    so many in a row come from there: a few with a wrong clock, years ahead, would otherwise have
+    everybody forgotten and every ordinary event refused. `ahead` counts them.
     """
 
     def __init__(self, plan: EntityPlan, codes: Sequence[Codes]) -> None:
@@ -85,6 +90,8 @@ class EntityMemory:
         self.codes = tuple(codes)  # one for each of `plan.distinct`
         self.records: OrderedDict[str, Record] = OrderedDict()
         self.forgotten = NEVER
+        self.clock = NEVER
+        self.ahead = 0
 
     def latest(self, key: str) -> int:
         """Return the time before which an event of this entity comes too late."""
@@ -102,6 +109,7 @@ class EntityMemory:
         for column, codes, other in zip(record.others, self.codes, others, strict=True):
             column.append(codes.take(other))
         self._trim(record)
+        self._tick(time)
         self._forget(time)
 
     def tell(self, key: str, known: int, label: int) -> None:
@@ -146,12 +154,19 @@ class EntityMemory:
             codes.drop(column[first:last])
             del column[first:last]
 
-    def _forget(self, now: int) -> None:
+    def _tick(self, time: int) -> None:
+        far = self.clock != NEVER and time > self.clock + self.plan.longest
+        self.ahead = self.ahead + 1 if far else 0
+        if not far or self.ahead >= _CONFIRMED:
+            self.clock, self.ahead = max(self.clock, time), 0
+
+    def _forget(self, time: int) -> None:
         """Drop up to two entities that are long out of sight, so that no push takes long.
 
         An entity is held for a longest window more than it can be seen: events of different
         entities need not come in order of time. Labels that are yet to come keep it, too.
         """
+        now = min(time, self.clock)
         for _ in range(2):
             key = next(iter(self.records))
             record = self.records[key]

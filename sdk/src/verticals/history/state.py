@@ -16,7 +16,8 @@ from verticals.plugin import State
 from verticals.strictjson import shown
 from verticals.table import Array
 
-FORMAT = 1
+FORMAT = 2
+_TIMES = ("forgotten", "clock", "ahead")  # of each memory
 
 
 def pack(
@@ -51,7 +52,10 @@ def pack(
         "format": FORMAT,
         "definitions": plan.digest,
         "counters": dict(counters),
-        "forgotten": {memory.plan.entity: memory.forgotten for memory in memories},
+        **{
+            name: {memory.plan.entity: getattr(memory, name) for memory in memories}
+            for name in _TIMES
+        },
     }
     return State(tensors=tensors, settings=settings)
 
@@ -89,13 +93,15 @@ def unpack(
             hint="restore it with the bundle that it was saved with, or begin an empty stream",
         )
     counters.update(_numbers(settings, "counters", counters))
-    forgotten = _numbers(settings, "forgotten", [memory.plan.entity for memory in memories])
+    entities = [memory.plan.entity for memory in memories]
+    times = {name: _numbers(settings, name, entities) for name in _TIMES}
     for other, book in codes.items():
         for text in _texts(state, f"other.{other}"):
             book.take(text, uses=0)
     for memory in memories:
         _unpack_memory(state, memory)
-        memory.forgotten = forgotten[memory.plan.entity]
+        for name in _TIMES:
+            setattr(memory, name, times[name][memory.plan.entity])
     for other, book in codes.items():
         _check(all(book.uses), f"other.{other}")
 

@@ -144,9 +144,11 @@ class HistoryStream:
             key = texts[name]
             latest = time if key is None else memory.latest(key)
             if latest > time and self._late == "refuse":
+                known = key in memory.records
+                than = f"what is known of its {name}" if known else "all that is remembered"
                 raise DataError(
-                    f"clock: an event is {(latest - time) / 1e6:g} s older than what is known of "
-                    f"its {name}, expected the events of one {name} in order of time",
+                    f"clock: an event is {(latest - time) / 1e6:g} s older than {than}, "
+                    f"expected the events of one {name} in order of time",
                     hint="send events in order, or declare late_events: now in the contract",
                 )
             times[name] = max(time, latest)
