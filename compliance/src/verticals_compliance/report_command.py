@@ -39,8 +39,8 @@ from verticals_compliance.report.phrases import ORDER
     "profiles",
     multiple=True,
     metavar="NAME",
-    help="Map a regulation's clauses to the evidence: eu-ai-act, gdpr, us-ecoa, or a TOML file. "
-    "May be given more than once.",
+    help="Map a regulation's clauses to the evidence: eu-ai-act, gdpr, us-ecoa, us-model-risk, "
+    "or a TOML file. May be given more than once.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 def report(folder: Path, out: Path, profiles: tuple[str, ...], as_json: bool) -> None:

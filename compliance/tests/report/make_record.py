@@ -753,7 +753,7 @@ def details_of(audit, attributes, y, score, private):
             "version": "0.1.0",
             "state_version": 1,
             "summary": "scores applications for credit with an additive network",
-            "domain": "credit",
+            "domain": "finance",
             "intended_use": "support a person who decides on an application for a mortgage",
             "not_for": "decisions without a person; setting prices; any use outside credit",
             "offers": ["private", "attributions", "reasons"],

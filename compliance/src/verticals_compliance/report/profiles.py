@@ -1,7 +1,7 @@
 """Read profiles: a dated regulation as data.
 
 A profile maps clauses to evidence and concludes nothing; it carries the version of the text and
-the day on which it was read.
+the day on which it was read. The keys of its TOML are described in docs/reference/profiles.md.
 """
 
 from __future__ import annotations
@@ -41,10 +41,46 @@ SECTIONS = frozenset(
         "oversight",
         "judgement",
         "recompute",
+        "maps",
+        "plots",
     }
 )
+#: Beside sections, a clause may name the checks of the domain that compare groups.
+GROUP_CHECKS = "group-checks"
 _TEXTS = ("name", "title", "regulation", "version", "as_of", "scope")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audience:
+    """Say which models a part of a profile speaks of, by what the record names.
+
+    A model belongs to it by its domain (in lower case) or by its solution; where neither is named,
+    every model does. `except_solutions` never do.
+    """
+
+    domains: tuple[str, ...] = ()
+    solutions: tuple[str, ...] = ()
+    except_solutions: tuple[str, ...] = ()
+
+    def includes(self, solution: str, domain: str) -> bool:
+        """Tell whether a model of that solution and domain belongs to it.
+
+        >>> Audience(domains=("finance",)).includes("credit-scoring", "finance")
+        True
+        """
+        if solution in self.except_solutions:
+            return False
+        everybody = not (self.domains or self.solutions)
+        return everybody or domain.casefold() in self.domains or solution in self.solutions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Hold a sentence on what the regulation applies to, and the models that it is said of."""
+
+    text: str
+    audience: Audience
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +91,18 @@ class Clause:
     reference: str  # as lawyers cite it: "Art. 10(2)(f)"
     title: str
     asks: str
-    answered_by: tuple[str, ...]  # ids of sections
+    answered_by: tuple[str, ...]  # ids of sections, or GROUP_CHECKS
+    checks: tuple[str, ...]  # patterns of names of checks of the domain: "*.psi_*"
     person: str
+    audience: Audience
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Hold a regulation: which text, which version, read on which day, and its clauses."""
+    """Hold a regulation: which text, which version, read on which day, and its clauses.
+
+    `audience` is what the whole profile was written for; of other models a report says so.
+    """
 
     name: str
     title: str
@@ -69,6 +110,8 @@ class Profile:
     version: str
     as_of: str
     scope: str
+    audience: Audience
+    scopes: tuple[Scope, ...]
     notes: tuple[str, ...]
     clauses: tuple[Clause, ...]
 
@@ -110,7 +153,9 @@ def parse_profile(text: str, *, source: str) -> Profile:
     texts = {key: _string(data, key, source) for key in _TEXTS}
     if not _NAME.fullmatch(texts["name"]):
         raise AuditError(f"profile {source}: name {texts['name']!r}, expected a-z, 0-9 and hyphens")
-    clauses = data.get("clauses")
+    clauses, scopes = data.get("clauses"), data.get("scopes", [])
+    if not isinstance(scopes, list):
+        raise AuditError(f"profile {source}: scopes is {scopes!r}, expected [[scopes]]")
     if not isinstance(clauses, list) or not clauses:
         raise AuditError(f"profile {source}: no clauses, expected at least one [[clauses]]")
     parsed = tuple(_clause(item, f"{source}, clause {at + 1}") for at, item in enumerate(clauses))
@@ -118,8 +163,13 @@ def parse_profile(text: str, *, source: str) -> Profile:
     for name in names:
         if names.count(name) > 1:
             raise AuditError(f"profile {source}: clause id {name!r} stands twice")
-    notes = tuple(str(note) for note in data.get("notes", ()))
-    return Profile(**texts, notes=notes, clauses=parsed)
+    return Profile(
+        **texts,
+        audience=_audience(data, source),
+        scopes=tuple(_scope(item, f"{source}, scope {at + 1}") for at, item in enumerate(scopes)),
+        notes=_strings(data, "notes", source),
+        clauses=parsed,
+    )
 
 
 def _string(data: Mapping[str, Any], key: str, where: str) -> str:
@@ -132,19 +182,41 @@ def _string(data: Mapping[str, Any], key: str, where: str) -> str:
     return value.strip()
 
 
+def _strings(data: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = data.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
+        raise AuditError(f"profile {where}: {key} is {value!r}, expected a list of texts")
+    return tuple(value)
+
+
+def _audience(data: Mapping[str, Any], where: str) -> Audience:
+    return Audience(
+        **{key: _strings(data, key, where) for key in ("domains", "solutions", "except_solutions")}
+    )
+
+
+def _scope(data: Any, where: str) -> Scope:
+    if not isinstance(data, Mapping):
+        raise AuditError(f"profile {where}: expected a table")
+    return Scope(text=_string(data, "text", where), audience=_audience(data, where))
+
+
 def _clause(data: Any, where: str) -> Clause:
     if not isinstance(data, Mapping):
         raise AuditError(f"profile {where}: expected a table")
-    answered = data.get("answered_by", ())
-    unknown = sorted({str(name) for name in answered} - SECTIONS)
+    answered = _strings(data, "answered_by", where)
+    known = SECTIONS | {GROUP_CHECKS}
+    unknown = sorted(set(answered) - known)
     if unknown:
-        known = ", ".join(sorted(SECTIONS))
-        raise AuditError(f"profile {where}: section {unknown[0]!r} is not known, expected {known}")
+        told = ", ".join(sorted(known))
+        raise AuditError(f"profile {where}: section {unknown[0]!r} is not known, expected {told}")
     return Clause(
         id=_string(data, "id", where),
         reference=_string(data, "reference", where),
         title=_string(data, "title", where),
         asks=_string(data, "asks", where),
-        answered_by=tuple(answered),
+        answered_by=answered,
+        checks=_strings(data, "checks", where),
         person=_string(data, "person", where),
+        audience=_audience(data, where),
     )
