@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from verticals.evidence import AttributeInfo
+from verticals_compliance.accounting import Accounting
 from verticals_compliance.policy import Policy, Rule, speaks_of
 from verticals_compliance.privacy import excess
 from verticals_compliance.records import (
@@ -25,7 +26,6 @@ from verticals_compliance.records import (
     PerformanceRow,
     PrivacySection,
 )
-
 
 _NEW_CASES = ("performance", "fairness", "checks")  # what a policy asks of cases not seen before
 
@@ -44,6 +44,7 @@ class Facts:
     fairness: tuple[FairnessRow, ...]
     privacy: PrivacySection
     privacy_units: int | None
+    accounting: Accounting
     explanations: tuple[ExplanationRow, ...]
     protected_reasons: int | None
     checks: tuple[CheckRow, ...]
@@ -101,6 +102,27 @@ def unmeasured_check(name: str, problem: str) -> Finding:
         status=NOT_MEASURABLE,
         source="the plugin offers this check",
         evidence=problem,
+    )
+
+
+def contradictions(facts: Facts) -> tuple[Finding, ...]:
+    """Return the finding that the bundle's own numbers spend more ε than it states, if they do."""
+    found = facts.accounting
+    if not found.contradicts:
+        return ()
+    return (
+        Finding(
+            rule="privacy-record",
+            required=True,
+            attribute="",
+            value=_float(found.lower),
+            lower=_float(found.lower),
+            upper=_float(found.upper),
+            limit=Limit(max=found.stated),
+            status=FAIL,
+            source="the ε that the bundle states for training",
+            evidence="/privacy" if isinstance(found.lower, float) else found.reason,
+        ),
     )
 
 
@@ -267,6 +289,8 @@ def _privacy(rule: Rule, facts: Facts) -> Iterator[Measured]:
     value = section.epsilon if rule.metric == "epsilon" else section.delta
     if value is None:
         yield _absent(raw)
+    elif facts.accounting.contradicts:
+        yield _contradicted(rule, facts.accounting)
     elif rule.metric == "delta_times_units":
         if facts.privacy_units is None:
             yield _absent("the bundle does not say how many units were protected")
@@ -274,6 +298,22 @@ def _privacy(rule: Rule, facts: Facts) -> Iterator[Measured]:
             yield _exact(value * facts.privacy_units, "/privacy")
     else:
         yield _exact(value, "/privacy")
+
+
+def _contradicted(rule: Rule, found: Accounting) -> Measured:
+    """Return the recomputed ε where it misses the limit itself; else nothing holds that could pass.
+
+    Whether the stated ε or the numbers beside it are false, the bundle does not tell.
+    """
+    lower, upper = _float(found.lower), _float(found.upper)
+    most = rule.max if rule.metric == "epsilon" else None
+    if most is not None and lower is not None and lower > most:
+        return Measured(value=lower, lower=lower, upper=upper, evidence="/privacy")
+    return _absent(found.reason)
+
+
+def _float(bound: float | str | None) -> float | None:
+    return bound if isinstance(bound, float) else None
 
 
 def _explanations(rule: Rule, facts: Facts) -> Iterator[Measured]:

@@ -57,7 +57,7 @@ def build(record: Record, profiles: Sequence[Profile] = ()) -> Document:
     titles = {part.id: part.title for part in walk(numbered)}
     mapped = [
         replace(part, title=f"{len(body) + at + 1}. {part.title}")
-        for at, part in enumerate(clauses.section(profile, titles) for profile in profiles)
+        for at, part in enumerate(clauses.section(profile, record, titles) for profile in profiles)
     ]
     name = word(record.detail("contract"), "name")
     solution = word(record.one("bundle"), "solution")
@@ -81,14 +81,26 @@ def _facts(record: Record) -> Iterator[tuple[str, Spans]]:
     bundle, evidence = record.one("bundle"), record.one("evidence")
     maker = f"{word(bundle, 'distribution')} {word(bundle, 'version')}".strip()
     yield "Model bundle", say(code(_short(word(bundle, "digest"))))
-    yield "Trained", say(str(bundle.get("trained_at") or "not recorded"))
+    yield "Trained", say(_trained(record))
     yield "Made with", say(maker or "not recorded")
     if finite(evidence.get("rows")) is not None:
         part = record.detail("evidence").get("part")
         where = f", part “{part}”" if part else ""
-        yield "Audited", say(f"{count(evidence['rows'])} rows{where}")
+        more = "; some checks rest on more" if checks.beyond_audited(record) else ""
+        yield "Audited", say(f"{count(evidence['rows'])} rows{where}{more}")
+    if evidence.get("form") == "rows":
+        yield "Use", say("in the house: made from single rows (see the Summary)")
     yield "Policy", say(word(record.one("policy"), "name"))
     yield "Record", say(code(_short(record.digest)))
+
+
+def _trained(record: Record) -> str:
+    """Say when the model was trained: the digest leaves it out, only a signature covers it."""
+    when = str(record.one("bundle").get("trained_at") or "")
+    if not when:
+        return "not recorded"
+    signed = record.detail("bundle").get("signed_by")
+    return when if signed else f"{when}, as stated: the bundle is unsigned"
 
 
 def _short(digest: str) -> str:

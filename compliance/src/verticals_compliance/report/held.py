@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from verticals_compliance.accounting import CONTRADICTS
 from verticals_compliance.report.numerals import finite
 from verticals_compliance.report.record import Json, Record, word
 
@@ -35,7 +36,11 @@ def _declared(record: Record) -> Mapping[str, object]:
 def _measured(record: Record) -> Mapping[str, object]:
     privacy = record.one("privacy")
     # A noise seed that somebody knows voids the promise: the section then says that no ε holds.
-    void = record.detail("privacy").get("unsafe_noise_seed") is not None
+    # So does a record that spends more than it states.
+    void = (
+        record.detail("privacy").get("unsafe_noise_seed") is not None
+        or record.detail("accounting").get("status") == CONTRADICTS
+    )
     attack = privacy.get("attack") or {}
     shapes = any(item.get("points") for item in record.listed("shapes"))
     findings = record.many("findings")

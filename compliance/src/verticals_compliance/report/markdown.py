@@ -67,7 +67,7 @@ def _spans(spans: Sequence[Span], *, marks: bool = True) -> str:
             sign, word = STATUSES.get(span.text, ("", span.text))
             text = f"{sign} **{word}**"
         elif span.style == "strong":
-            text = f"**{text.strip()}**"
+            text = _strong(text)
         elif span.style == "code":
             text = _code(span.text)
         elif span.style == "below" and index:
@@ -77,6 +77,13 @@ def _spans(spans: Sequence[Span], *, marks: bool = True) -> str:
         if marks and span.source and span.source != following and mark(span.source):
             parts.append(f" ({mark(span.source)})")
     return "".join(parts)
+
+
+def _strong(text: str) -> str:
+    """Keep blanks outside the stars: without one after them `**Basis.**On` is not bold."""
+    bare = text.strip()
+    start, end = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
+    return f"{start}**{bare}**{end}" if bare else text
 
 
 def _line(spans: Spans) -> str:
@@ -154,7 +161,7 @@ def _(block: Figure) -> str:
     about = "\n".join(
         f"* {_escape(chart.title)}: {_escape(chart.description)}" for chart in block.charts
     )
-    parts = [f"**Figure: {_escape(block.caption)}**", about]
+    parts = [f"**{_escape(block.caption)}** (drawn in the HTML report, here in words)", about]
     if block.table is not None:
         parts.append(_block(block.table))
     return "\n\n".join(parts)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verticals.strictjson import sha256
 from verticals_compliance.audit import read_audit
-from verticals_compliance.details import read_details
+from verticals_compliance.details import DETAILS, read_details
 
 Json = Mapping[str, Any]
 
@@ -24,12 +25,13 @@ _UNSEEN = re.compile(
 class Record:
     """Hold the record of an audit and the material beside it.
 
-    `digest` is the SHA-256 of the bytes of audit.json.
+    `digest` is the SHA-256 of the bytes of audit.json, `details_digest` that of details.json.
     """
 
     audit: Json
     details: Json
     digest: str
+    details_digest: str = ""
 
     def many(self, key: str) -> Sequence[Json]:
         """Return a list of audit.json, empty where it is absent."""
@@ -107,7 +109,10 @@ def read_record(folder: Path) -> Record:
     """
     audit, details = read_audit(folder), read_details(folder)
     return Record(
-        audit=clean(audit.to_json()), details=clean(details), digest=str(details["record"])
+        audit=clean(audit.to_json()),
+        details=clean(details),
+        digest=str(details["record"]),
+        details_digest=sha256((folder / DETAILS).read_bytes()),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from verticals_compliance.report.numerals import finite
@@ -35,12 +35,14 @@ GROUP_METRICS = _table(
     ),
     tpr=(
         "Favourable decisions where the outcome was favourable (true positive rate)",
-        "of those whose outcome was favourable, the share that gets the favourable decision",
+        "of those whose outcome was favourable, the share that gets the favourable decision, which "
+        "is the positive one here",
         "percent",
     ),
     fpr=(
         "Favourable decisions where the outcome was unfavourable (false positive rate)",
-        "of those whose outcome was unfavourable, the share that gets the favourable decision",
+        "of those whose outcome was unfavourable, the share that gets the favourable decision, "
+        "which is the positive one here",
         "percent",
     ),
     ppv=(
@@ -65,14 +67,15 @@ GROUP_METRICS = _table(
     ),
 )
 
-#: Measured over everybody. `meaning` says what a good value looks like.
+#: Measured over everybody. `meaning` says what a good value looks like; {value} stands for the
+#: value of the outcome that the score is the probability of.
 PERFORMANCE = _table(
     roc_auc=("Ranking (ROC AUC)", "0.5 is guessing, 1 ranks every pair rightly", "decimal"),
     gini=("Gini coefficient", "twice the AUC minus 1: 0 is guessing, 1 is perfect", "decimal"),
     ks=("Separation (KS)", "largest distance between the two score curves, 0 to 1", "decimal"),
     average_precision=(
         "Average precision",
-        "area under precision and recall; guessing gives the share of positives",
+        "area under precision and recall; guessing gives the share of {value}",
         "decimal",
     ),
     brier=("Brier score", "mean squared error of the probability: 0 is perfect", "decimal"),
@@ -93,10 +96,15 @@ PERFORMANCE = _table(
         "decimal",
     ),
     accuracy=("Accuracy", "share of decisions that agree with the recorded outcome", "percent"),
-    decision_rate=("Decision rate", "share of rows that get the positive decision", "percent"),
-    sensitivity=("Sensitivity", "share of the positives that are decided positive", "percent"),
-    specificity=("Specificity", "share of the negatives that are decided negative", "percent"),
-    precision=("Precision", "share of the positive decisions that are right", "percent"),
+    decision_rate=("Decision rate", "share of rows that are decided as {value}", "percent"),
+    sensitivity=("Sensitivity", "of what was {value}, the share decided as such", "percent"),
+    specificity=(
+        "Specificity",
+        "of what was not {value}, the share not decided as such",
+        "percent",
+    ),
+    precision=("Precision", "of what is decided as {value}, the share that was so", "percent"),
+    rate=("How often", "share of rows for which this yes-or-no output says yes", "percent"),
     rmse=("Root mean squared error", "in the units of the target: 0 is perfect", "significant"),
     mae=("Mean absolute error", "in the units of the target: 0 is perfect", "significant"),
     mean_error=("Mean error", "prediction minus outcome: 0 is unbiased", "significant"),
@@ -144,17 +152,24 @@ PARTS: Mapping[str, str] = MappingProxyType(
 
 _INITIALS = frozenset({"auc", "ema", "fpr", "ks", "psi", "roc", "tpr"})
 
+_LATE = (
+    "although there is a time: the model learnt from events later than those it is tested on, so "
+    "that its figures are too good"
+)
+
 #: How the rows were split, by the word that a bundle records.
 SPLITS: Mapping[str, str] = MappingProxyType(
     {
+        "independent": "by a draw of its own for each row; no label was read",
+        "random": "at random",
         "stratified": "at random, each part with the same share of every outcome",
         "time": "by time: the oldest rows train, the newest are held out",
         "group": "by group: rows that belong together are in one part",
-        "stratified, although there is a time": "at random, which was asked for twice: the model "
-        "learnt from events later than those it is tested on, so that its figures are too good",
-        "group, although there is a time": "by group, not by time, which was asked for twice: the "
-        "model learnt from events later than those it is tested on, so that its figures are too "
-        "good",
+        "independent, although there is a time": "by a draw of its own for each row or group, "
+        f"{_LATE}; no label was read",
+        "random, although there is a time": f"at random, {_LATE}",
+        "stratified, although there is a time": f"at random, {_LATE}",
+        "group, although there is a time": f"by whole groups, {_LATE}",
     }
 )
 
@@ -164,9 +179,17 @@ def group_metric(name: str) -> Metric:
     return GROUP_METRICS.get(name) or Metric(title=plain(name), meaning="")
 
 
-def performance_metric(name: str) -> Metric:
-    """Return the words for a performance metric; an unknown one is shown under its own name."""
-    return PERFORMANCE.get(name) or Metric(title=plain(name), meaning="", style="significant")
+def performance_metric(name: str, value: str = "") -> Metric:
+    """Return the words for a performance metric; an unknown one is shown under its own name.
+
+    `value` is what the score is the probability of: "positive" alone would not say whether that
+    is good or bad for a person.
+    """
+    known = PERFORMANCE.get(name)
+    if known is None:
+        return Metric(title=plain(name), meaning="", style="significant")
+    named = f"“{value}”" if value else "the positive value"
+    return replace(known, meaning=known.meaning.replace("{value}", named))
 
 
 def plain(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from verticals_compliance.report.numerals import count, interval, show, significant
+from verticals_compliance.report.numerals import count, finite, interval, show, significant
 from verticals_compliance.report.phrases import level, row
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
@@ -22,7 +22,7 @@ from verticals_compliance.report.tree import (
     paragraph,
     say,
 )
-from verticals_compliance.report.words import plain, sentence, style_of
+from verticals_compliance.report.words import joined, plain, sentence, style_of
 
 _FOLD = 12
 
@@ -37,7 +37,7 @@ def section(record: Record) -> Section | None:
     parts = []
     for at, name in enumerate(names):
         mine = [pair for pair in items if word(pair[1], "check") == name]
-        title = plain(name.rpartition(".")[2])
+        title = _title(name)
         title = title[:1].upper() + title[1:]
         blocks = tuple(_measure(record, name, mine, at))
         parts.append(Section(id=f"check-{at}", title=title, blocks=blocks))
@@ -54,7 +54,33 @@ def section(record: Record) -> Section | None:
     )
 
 
-def _plugin_tables(record: Record) -> Iterator[Table]:
+def beyond_audited(record: Record) -> list[str]:
+    """Return the checks that state a larger n than there are audited rows, in their order."""
+    rows = finite(record.one("evidence").get("rows"))
+    items = record.many("checks") if rows is not None else ()
+    found = (word(item, "check") for item in items if (finite(item.get("n")) or 0.0) > (rows or 0))
+    return list(dict.fromkeys(found))
+
+
+def _beyond(record: Record) -> Iterator[Note]:
+    names = beyond_audited(record)
+    if not names:
+        return
+    most = max(finite(i.get("n")) or 0.0 for i in record.many("checks") if i["check"] in names)
+    told = (
+        f"The n of {joined([_title(name) for name in names])} goes up to {count(most)}, beyond the "
+        f"{count(record.one('evidence')['rows'])} audited rows: they were measured on other rows, "
+        "too, such as those that trained the model. The solution's documentation says on which "
+        "(of items that work differently between groups: docs/reference/dif.md)."
+    )
+    yield Note(title="Measured on more than the audited rows", blocks=(paragraph(told),))
+
+
+def _title(name: str) -> str:
+    return plain(name.rpartition(".")[2])
+
+
+def _plugin_tables(record: Record) -> Iterator[Block]:
     for at, (name, table) in enumerate(record.detail("producer_tables").items()):
         rows = tuple(
             Row(
@@ -63,14 +89,22 @@ def _plugin_tables(record: Record) -> Iterator[Table]:
             )
             for index, values in enumerate(table.get("rows") or ())
         )
+        numbers = [v for values in table.get("rows") or () for v in values if not _is_text(v)]
+        if rows and numbers and all(value is None for value in numbers):
+            yield paragraph(f"Table {name}: every number in it is withheld or missing.")
+            continue
         heads = tuple(Column(label=str(label)) for label in table.get("columns") or ())
         yield Table(
             id=f"plugin-table-{at}", caption=f"Table {name}", columns=heads, rows=rows, folded=True
         )
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, bool | str)
+
+
 def _plain(value: Any) -> str:
-    if isinstance(value, bool | str):
+    if _is_text(value):
         return str(value)
     return "–" if value is None else significant(value, 4)
 
@@ -88,6 +122,7 @@ def _ran(record: Record) -> Iterator[Block]:
     )
     if entries:
         yield Definitions(entries=entries)
+    yield from _beyond(record)
 
 
 def _measure(
@@ -98,6 +133,10 @@ def _measure(
         if (rule.get("section"), rule.get("metric")) == ("checks", name):
             clause = f": {sentence(rule['clause'])}" if rule.get("clause") else "."
             yield paragraph(f"Rule “{word(rule, 'title')}”{clause}")
+    methods = {word(item, "method") for _, item in mine}
+    if len(mine) > 1 and len(methods) == 1 and min(methods).startswith("withheld"):
+        yield paragraph(f"All {count(len(mine))} numbers are {min(methods)} persons.")
+        return
     rows = []
     for at, item in mine:
         style = style_of(item.get("estimate"))

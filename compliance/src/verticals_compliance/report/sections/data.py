@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from verticals_compliance.report.finding_text import output_name
 from verticals_compliance.report.numerals import count, decimal, finite, percent, significant
 from verticals_compliance.report.record import Json, Record, word
+from verticals_compliance.report.sections import parts
 from verticals_compliance.report.tree import (
     Block,
     Bullets,
@@ -26,7 +28,6 @@ from verticals_compliance.report.words import (
     KINDS,
     PARTS,
     ROLES,
-    SPLITS,
     joined,
     plain,
     plural,
@@ -55,7 +56,7 @@ def section(record: Record) -> Section:
         *_fields(contract),
         *_drafted(contract),
     ]
-    inner = [_split(record), _people(record), _outside(record), _moved(record)]
+    inner = [parts.section(record), _people(record), _outside(record), _moved(record)]
     kept = tuple(item for item in inner if item is not None)
     return Section(id="data", title="Data", blocks=tuple(blocks), sections=kept)
 
@@ -207,80 +208,48 @@ def _drafted(contract: Json) -> Iterator[Note]:
         yield Note(title="Not yet reviewed", blocks=(paragraph(told),), kind="warning")
 
 
-def _split(record: Record) -> Section | None:
-    split = record.detail("split")
-    sizes = split.get("rows")
-    if not isinstance(sizes, dict) or not sizes:
-        return None
-    total = sum(int(finite(value) or 0) for value in sizes.values())
-    rows = tuple(
-        Row(
-            cells=(
-                cell(f"{PARTS.get(part, plain(part)).capitalize()}"),
-                cell(count(size)),
-                cell(percent((finite(size) or 0) / total if total else None)),
-            ),
-            source=f"details:/split/rows/{part}",
-        )
-        for part, size in sorted(sizes.items(), key=lambda pair: _order(pair[0]))
-    )
-    table = Table(
-        id="split-sizes",
-        caption="Rows in each part",
-        columns=columns("Part", "#Rows", "#Share"),
-        rows=rows,
-    )
-    by = word(split, "by")
-    how = SPLITS.get(by) or (f"by {plain(by)}" if by else "at random")
-    seed = f" (seed {split['seed']})" if split.get("seed") is not None else ""
-    said = f"The rows were split {how}{seed}. {_audited(record)}"
-    notes = tuple(paragraph(f"{sentence(str(note))}") for note in split.get("notes") or ())
-    blocks: tuple[Block, ...] = (paragraph(said), table, *notes)
-    return Section(id="split", title="How the data were split", blocks=blocks)
-
-
-def _order(part: str) -> tuple[int, str]:
-    known = list(PARTS)
-    return (known.index(part) if part in known else len(known)), part
-
-
-def _audited(record: Record) -> str:
-    part = word(record.detail("evidence"), "part")
-    if part == "test":
-        return "The part held out was not used to train, tune or calibrate the model."
-    return (
-        f"The audit is of other data, named “{part or 'not recorded'}”. Whether any of them were "
-        "used to train the model is for a person to say."
-    )
-
-
 def _people(record: Record) -> Section | None:
     groups = record.listed("groups")
     if not groups:
         return None
     first = groups[0].get("output")
     shown = [(at, item) for at, item in enumerate(groups) if item.get("output") == first]
-    rows = tuple(
-        Row(
-            cells=(
-                cell(f"{item.get('label') or item.get('attribute')}: {_group(item)}"),
-                cell(count(item.get("rows"))),
-                cell(_part(item.get("favourable_outcomes"), item.get("labelled"))),
-                cell(_part(item.get("favourable_decisions"), item.get("rows"))),
-            ),
-            source=f"details:/groups/{at}",
-        )
-        for at, item in shown
-    )
+    outcomes, decisions = _declares(record, str(first or ""))
+    heads = ["Group", "#Rows"]
+    heads += ["#Favourable outcomes"] if outcomes else []
+    heads += ["#Favourable decisions"] if decisions else []
+    rows = []
+    for at, item in shown:
+        cells = [
+            cell(f"{item.get('label') or item.get('attribute')}: {_group(item)}"),
+            cell(count(item.get("rows"))),
+        ]
+        if outcomes:
+            cells.append(cell(_part(item.get("favourable_outcomes"), item.get("labelled"))))
+        if decisions:
+            cells.append(cell(_part(item.get("favourable_decisions"), item.get("rows"))))
+        rows.append(Row(cells=tuple(cells), source=f"details:/groups/{at}"))
     table = Table(
         id="audited-groups",
         caption="Groups in the audited part",
-        columns=columns("Group", "#Rows", "#Favourable outcomes", "#Favourable decisions"),
-        rows=rows,
-        note="Counts as they are in the audited data. Whether these people are those that the "
-        "model will meet is for a person to judge.",
+        columns=columns(*heads),
+        rows=tuple(rows),
+        note="Counts as they are in the audited data; “suppressed” where a small count would be "
+        "given away. Whether these people are those that the model will meet is for a person to "
+        "judge.",
     )
     return Section(id="audited", title="Who was audited", blocks=(table,))
+
+
+def _declares(record: Record, output: str) -> tuple[bool, bool]:
+    """Tell whether an output's target has a favourable outcome, and whether it is decided on."""
+    listed = record.listed("outputs")
+    target = next((item.get("target") for item in listed if item.get("name") == output), "")
+    contract = record.detail("contract")
+    targets = contract.get("targets") or ()
+    favourable = any(item.get("favourable") for item in targets if item.get("name") == target)
+    decided = (contract.get("decision") or {}).get("target") == target
+    return favourable, favourable and decided
 
 
 def _group(item: Json) -> str:
@@ -290,7 +259,7 @@ def _group(item: Json) -> str:
 def _part(value: object, whole: object) -> str:
     known, total = finite(value), finite(whole)
     if known is None:
-        return "suppressed or none recorded"
+        return "suppressed"
     return f"{count(known)} ({percent(known / total)})" if total else count(known)
 
 
@@ -344,24 +313,34 @@ def _moved(record: Record) -> Section | None:
     found.sort(key=lambda pair: (-(finite(pair[1]["psi"]) or 0.0), pair[0]))
     rows = tuple(
         Row(
-            cells=(cell(item.get("label") or word(item, "field")), cell(decimal(item["psi"]))),
+            cells=(cell(_moved_name(record, item)), cell(decimal(item["psi"]))),
             source=f"details:/distribution/{at}",
         )
         for at, item in found
     )
     table = Table(
         id="population-stability",
-        caption="Population stability index, training part against audited part, by field",
-        columns=columns("Field", "#Index (PSI)"),
+        caption="Population stability index, training part against audited part, by field and "
+        "output",
+        columns=columns("Field or output", "#Index (PSI)"),
         rows=rows,
         folded=len(rows) > _MOST,
     )
     largest = found[0][1]
     said = (
-        f"The largest shift is in {largest.get('label') or largest.get('field')} "
+        f"The largest shift is in {_moved_name(record, largest)} "
         f"(PSI {decimal(largest['psi'])}). An index of 0 means the same distribution. Credit "
         "practice often reads less than 0.1 as stable and more than 0.25 as a marked shift; "
         "these are habits, not law."
     )
     items = Bullets(items=(say(said),))
     return Section(id="shift", title="Has the population moved?", blocks=(items, table))
+
+
+def _moved_name(record: Record, item: Json) -> str:
+    """Name a field by its label, and one of the model's outputs as such."""
+    name = word(item, "field")
+    label = str(item.get("label") or "")
+    if any(output.get("name") == name for output in record.listed("outputs")):
+        return f"{output_name(record, name)} (output of the model)"
+    return label if label and label != name else record.label(name)

@@ -36,9 +36,10 @@ from verticals_compliance.report.tree import (
     paragraph,
     say,
 )
-from verticals_compliance.report.words import joined, sentence
+from verticals_compliance.report.words import joined
 
 _MOST = 20  # fields in a chart; the table has all
+_UNTRAINED = "in no training row"
 
 
 def section(record: Record) -> Section:
@@ -142,13 +143,29 @@ def _shapes(record: Record) -> Section | None:
     shapes = [(at, s) for at, s in enumerate(record.listed("shapes")) if s.get("points")]
     if not shapes:
         return None
+    shapes = [(at, {**shape, "untrained": _untrained(record, shape)}) for at, shape in shapes]
+    learnt = (
+        "The weights were learned under the promise of privacy, and drawing the curves reads no "
+        "row."
+        if record.detail("privacy")
+        else "The weights were learned from the training rows without differential privacy, so "
+        "that a curve may show what only few rows have."
+    )
     parts: list[Block] = [
         paragraph(
             "The model is a sum: each field adds its own curve, and nothing else. Up means that "
-            "the score rises. The curves come from the model's weights and the declared ranges, "
-            "not from anybody's data. All charts share one scale."
+            "the score rises. The curves are drawn from the model's weights over the declared "
+            f"ranges. {learnt} All charts share one scale."
         )
     ]
+    if any(shape["untrained"] for _, shape in shapes):
+        noise = ", moved by the noise of private training" if record.detail("privacy") else ""
+        parts.append(
+            paragraph(
+                f"What is marked “{_UNTRAINED}” was learned from nobody: its value is where the "
+                f"training began{noise}, and says nothing."
+            )
+        )
     outputs = dict.fromkeys(word(shape, "output") for _, shape in shapes)
     for number_of, output in enumerate(outputs):
         mine = [(at, s) for at, s in shapes if word(s, "output") == output]
@@ -213,7 +230,24 @@ def _point(point: Json, field: Json, shape: Json) -> str:
         unit = word(shape, "unit") or word(field, "unit")
         return f"{significant(point['x'])} {unit}".strip()
     text = word(point, "text") or significant(point.get("x"))
-    return {"true": "yes", "false": "no"}.get(text, text) if _yes_or_no(field) else text
+    if _yes_or_no(field):
+        text = {"true": "yes", "false": "no"}.get(text, text)
+    return f"{text} ({_UNTRAINED})" if text in shape.get("untrained", ()) else text
+
+
+def _untrained(record: Record, shape: Json) -> frozenset[str]:
+    """Name the parts of a field, its missing values among them, that no training row has.
+
+    Counts of the training part stand in the distribution; without one nothing is known.
+    """
+    name = word(shape, "field")
+    bins = next(
+        (item.get("bins") or () for item in record.listed("distribution") if item["field"] == name),
+        (),
+    )
+    if not any(finite(item.get("train")) for item in bins):
+        return frozenset()
+    return frozenset(str(item["label"]) for item in bins if finite(item.get("train")) == 0)
 
 
 def _yes_or_no(field: Json) -> bool:
@@ -280,22 +314,34 @@ def _reasons(record: Record) -> Section | None:
     if not fields:
         return None
     adverse = finite(reasons.get("adverse"))
-    told = f"{count(adverse)} adverse decisions were given reasons: " if adverse is not None else ""
-    said = f"{told}the fields that pushed the score towards the adverse outcome, most first"
+    many = f"the {count(adverse)} adverse decisions" if adverse is not None else "adverse decisions"
     guarded = [_named(field) for field in fields if field.get("protected") and field.get("count")]
+    said = (
+        f"For {many} on the audited rows the model would state these reasons: the fields that "
+        "pushed the score towards the adverse outcome, most first. They are counted on the rows "
+        "of the audit; nobody was given them."
+    )
     notes = []
     if guarded:
         text = f"{joined(guarded)} stood among them. A notice is refused where that is so."
         title = "A protected field among the reasons"
         notes = [Note(title=title, blocks=(paragraph(text),), kind="warning")]
+    title = "Reasons that the model would state"
+    inputs = [f for f in record.detail("contract").get("fields") or () if f.get("is_input")]
+    if len(inputs) == 1:
+        one = paragraph(
+            f"The model reads a single field, {_named(fields[0])}. Naming it as the reason, as "
+            f"every one of {many} on the audited rows would, tells a person nothing."
+        )
+        return Section(id="reasons", title=title, blocks=(one, *notes))
     figure = Figure(
         id="reason-figure",
-        caption="Reasons given for adverse decisions",
+        caption="Reasons that the model would state for adverse decisions",
         charts=(_reason_chart(fields[:_MOST], adverse),),
         table=_reason_table(fields, adverse),
     )
-    blocks: tuple[Block, ...] = (paragraph(sentence(said)), *notes, figure)
-    return Section(id="reasons", title="Reasons given to people", blocks=blocks)
+    blocks: tuple[Block, ...] = (paragraph(said), *notes, figure)
+    return Section(id="reasons", title=title, blocks=blocks)
 
 
 def _named(field: Json) -> str:

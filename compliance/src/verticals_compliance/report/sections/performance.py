@@ -21,13 +21,16 @@ from verticals_compliance.report.tree import (
     Paragraph,
     Row,
     Section,
+    Spans,
     Table,
     below,
     cell,
     columns,
+    number,
     paragraph,
+    say,
 )
-from verticals_compliance.report.words import performance_metric
+from verticals_compliance.report.words import performance_metric, plain
 
 
 def section(record: Record) -> Section:
@@ -43,7 +46,7 @@ def section(record: Record) -> Section:
     inner = tuple(
         Section(
             id=f"performance-{at}",
-            title=f"Output {name}",
+            title=f"Output {plain(name)}",
             blocks=tuple(_output(record, name, items)),
         )
         for at, name in enumerate(outputs)
@@ -55,14 +58,15 @@ def _output(record: Record, name: str, items: Sequence[tuple[int, Json]]) -> Ite
     mine = [(at, item) for at, item in items if word(item, "output") == name]
     yield from _sentences(record, name, mine)
     rows = []
+    what = outcome(record, name)
     for at, item in mine:
-        metric = performance_metric(word(item, "metric"))
+        metric = performance_metric(word(item, "metric"), what)
         title = cell(metric.title, below(metric.meaning))
         method = cell(word(item, "method"))
         rows.append(row(f"/performance/{at}", title, *estimate_cells(item, metric.style), method))
     yield Table(
         id=f"performance-table-{_index(record, name)}",
-        caption=f"Performance on the audited data, output {name}",
+        caption=f"Performance on the audited data, output “{plain(name)}”",
         columns=columns(
             "Measure", "#Estimate", f"#{level(record)} interval", "#n", "Interval by", "Record"
         ),
@@ -97,6 +101,52 @@ def _sentences(record: Record, name: str, mine: Sequence[tuple[int, Json]]) -> I
         if finite(item.get("estimate")) is not None and lower is not None and upper is not None:
             known = measured(item, f"/performance/{at}", "decimal", sure)
             yield paragraph("The calibration slope is ", *known, ". ", _slope(lower, upper))
+    if "calibration_intercept" in by_metric:
+        at, item = by_metric["calibration_intercept"]
+        told = level_of_scores(item)
+        if told:
+            known = measured(item, f"/performance/{at}", "decimal", sure)
+            means = _means(record, name, what)
+            yield paragraph(*means, "The calibration intercept is ", *known, f". {told}")
+
+
+def level_of_scores(item: Json) -> str:
+    """Say whether the scores are too low or too high on average; "" where that is not measured.
+
+    The intercept is that of a logistic recalibration with slope 1 (calibration in the large).
+    """
+    lower, upper = finite(item.get("lower")), finite(item.get("upper"))
+    if finite(item.get("estimate")) is None or lower is None or upper is None:
+        return ""
+    if lower > 0:
+        return "It lies above 0: the scores are too low on average."
+    if upper < 0:
+        return "It lies below 0: the scores are too high on average."
+    return "The interval includes 0, the ideal value."
+
+
+def _means(record: Record, name: str, what: str) -> Spans:
+    """Say the mean prediction beside the observed share, from the bins of the calibration."""
+    for at, curve in enumerate(record.listed("curves")):
+        if curve.get("output") != name:
+            continue
+        keys = ("n", "predicted", "observed")
+        bins = [[finite(item.get(k)) for k in keys] for item in curve.get("calibration") or ()]
+        known = [(n, p, o) for n, p, o in bins if None not in (n, p, o)]
+        total = sum(n or 0.0 for n, _, _ in known)
+        if not total or len(known) < len(bins):
+            return ()
+        source = f"details:/curves/{at}/calibration"
+        predicted = sum((n or 0.0) * (p or 0.0) for n, p, _ in known) / total
+        observed = sum((n or 0.0) * (o or 0.0) for n, _, o in known) / total
+        return say(
+            f"On average the model gives “{what}” a probability of ",
+            number(percent(predicted), source),
+            "; it was so in ",
+            number(percent(observed), source),
+            f" of {count(total)} rows. ",
+        )
+    return ()
 
 
 def _slope(lower: float, upper: float) -> str:
@@ -113,7 +163,7 @@ def _curves(record: Record, name: str) -> Iterator[Block]:
             continue
         what = outcome(record, name)
         guides = _cut(curve)
-        roc, calibration = _roc(curve), _calibration(curve, what, level(record))
+        roc, calibration = _roc(curve, what), _calibration(curve, what, level(record))
         charts: list[Chart] = [chart for chart in (roc, calibration) if chart is not None]
         if charts:
             yield Figure(
@@ -137,6 +187,10 @@ def _confusions(record: Record, name: str) -> Iterator[Block]:
         if found.get("output") != name:
             continue
         values = [str(value) for value in found["values"]]
+        title = f"Persons by what was so (down) and what the model says (across), {plain(name)}"
+        if all(value is None for line in found["persons"] for value in line):
+            yield paragraph(f"{title}: every count is withheld, as small ones would be given away.")
+            continue
         rows = tuple(
             Row(
                 cells=(
@@ -151,7 +205,7 @@ def _confusions(record: Record, name: str) -> Iterator[Block]:
         )
         yield Table(
             id=f"confusion-{at}",
-            caption=f"Persons by what was so (down) and what the model says (across), {name}",
+            caption=title,
             columns=columns("Was", *(f"#{value}" for value in values), "#all"),
             rows=rows,
             note="On the diagonal both agree. Small counts are withheld, with others that would "
@@ -164,17 +218,17 @@ def _cut(curve: Json) -> tuple[Guide, ...]:
     return () if cut is None else (Guide(value=cut, label=f"decision at {decimal(cut)}"),)
 
 
-def _roc(curve: Json) -> LineChart | None:
+def _roc(curve: Json, what: str) -> LineChart | None:
     points = [(finite(p.get("fpr")), finite(p.get("tpr"))) for p in curve.get("roc") or ()]
     known = [(x, y) for x, y in points if x is not None and y is not None]
     if len(known) < 2:
         return None
     return LineChart(
         title="Ranking (ROC curve)",
-        description="Share of the positives found, by share of the negatives wrongly flagged, as "
-        "the cut moves. The further above the line of guessing, the better.",
-        x=Axis(label="negatives wrongly flagged", low=0, high=1, style="percent"),
-        y=Axis(label="positives found", low=0, high=1, style="percent"),
+        description=f"Of what was “{what}”, the share found, by the share of the others wrongly "
+        "flagged, as the cut moves. The further above the line of guessing, the better.",
+        x=Axis(label="others wrongly flagged", low=0, high=1, style="percent"),
+        y=Axis(label="share found", low=0, high=1, style="percent"),
         lines=(Line(label="model", x=tuple(x for x, _ in known), y=tuple(y for _, y in known)),),
         diagonal="guessing",
     )
@@ -194,7 +248,7 @@ def _calibration(curve: Json, what: str, sure: str) -> LineChart | None:
     return LineChart(
         title="Calibration",
         description=f"Observed share of “{what}” by predicted probability, with {sure} intervals. "
-        "On the dashed line prediction and observation agree.",
+        "Where the two are equal, the probabilities are right.",
         x=Axis(label="predicted probability", low=0, high=high, style="percent"),
         y=Axis(label="observed share", low=0, high=high, style="percent"),
         lines=(

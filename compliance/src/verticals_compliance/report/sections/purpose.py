@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from verticals_compliance.report.numerals import finite, percent, significant
@@ -74,13 +75,19 @@ def _decision(record: Record) -> Iterator[tuple[str, Spans]]:
         return
     target = _target(record, word(decision, "target"))
     value, share = _value(target, "positive"), finite(decision.get("rate"))
-    cut = _fitted(record) if share is not None else finite(decision.get("cut"))
-    shown = significant(cut) if cut is not None else "a cut that the record does not state"
+    declared, applied = finite(decision.get("cut")), _applied(record)
+    cut = declared if applied is None else applied
+    shown = _cut(cut) if cut is not None else "a cut that the record does not state"
     said = f"“{value}” is decided where the score is {shown} or more."
     if share is not None:
         said = (
             f"“{value}” is to be decided for {percent(share)} of the cases, those with the highest "
             f"scores. Fitted on the calibration part, that is a score of {shown} or more."
+        )
+    elif cut is not None and declared is not None and not math.isclose(cut, declared):
+        said += (
+            " That is the cut which was applied, and on which the audit rests. The contract "
+            f"declares another one, {_cut(declared)}: the training fitted its own."
         )
     yield "Decision rule", say(said)
     if target.get("favourable"):
@@ -95,9 +102,14 @@ def _target(record: Record, name: str) -> Json:
     return next((item for item in targets if item.get("name") == name), {})
 
 
-def _fitted(record: Record) -> float | None:
-    for curve in record.listed("curves"):
-        known = finite(curve.get("decision_cut"))
-        if known is not None:
-            return known
-    return None
+def _applied(record: Record) -> float | None:
+    """Return the cut that turned the audited scores into decisions, None if it is not recorded."""
+    places = (
+        (record.detail("evidence").get("decision") or {}).get("cut"),
+        *(curve.get("decision_cut") for curve in record.listed("curves")),
+    )
+    return next((cut for place in places if (cut := finite(place)) is not None), None)
+
+
+def _cut(value: float) -> str:
+    return significant(value, 6)

@@ -54,6 +54,8 @@ def section(record: Record) -> Section:
 def _digests(record: Record) -> Iterator[tuple[str, Spans]]:
     bundle, evidence = record.one("bundle"), record.one("evidence")
     yield "This record (audit.json)", say(code(record.digest))
+    if record.details_digest:
+        yield "Its details (details.json)", say(code(record.details_digest))
     yield "Bundle", say(code(word(bundle, "digest")))
     yield "Evidence", say(code(word(evidence, "digest")))
     policy = record.one("policy")
@@ -62,7 +64,12 @@ def _digests(record: Record) -> Iterator[tuple[str, Spans]]:
     if data:
         yield "Fingerprint of the audited data", say(code(str(data)), " (a keyed hash)")
     signer = record.detail("bundle").get("signed_by")
-    yield "Signature of the bundle", say(code(str(signer))) if signer else say("none recorded")
+    yield (
+        "Signature of the bundle",
+        say(code(str(signer)))
+        if signer
+        else say("none; the time of training is then only stated, as no digest covers it"),
+    )
     auditor = record.one("auditor")
     name, version = word(auditor, "distribution"), word(auditor, "version")
     yield "Auditor", say(f"{name} {version}, seed {significant(auditor.get('seed'))}")
@@ -90,7 +97,10 @@ def _commands() -> Iterator[Spans]:
         code("verticals audit BUNDLE --out DIR"),
         " makes the record again; add the policy and the evidence where they are not the default.",
     )
-    yield say(code("sha256sum DIR/audit.json"), " must give the digest of the record above.")
+    yield say(
+        code("sha256sum DIR/audit.json DIR/details.json"),
+        " must give the digests of the record and of its details above.",
+    )
     yield say(
         code("verticals report DIR --out report.html"),
         " makes this report again, byte for byte the same for the same record and options.",

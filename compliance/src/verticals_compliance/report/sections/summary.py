@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
+from verticals_compliance.accounting import CONTRADICTS
 from verticals_compliance.report.finding_text import by_rule, finding_blocks, ranked
 from verticals_compliance.report.numerals import at_most, count, finite
 from verticals_compliance.report.phrases import ORDER, level, measured, outcome
 from verticals_compliance.report.record import Record, word
+from verticals_compliance.report.sections.checks import beyond_audited
+from verticals_compliance.report.sections.parts import seen_in_training
+from verticals_compliance.report.sections.performance import level_of_scores
 from verticals_compliance.report.sections.privacy import uncovered
 from verticals_compliance.report.tree import (
     Block,
@@ -17,7 +22,9 @@ from verticals_compliance.report.tree import (
     Paragraph,
     Section,
     Span,
+    Spans,
     Tally,
+    code,
     number,
     paragraph,
     say,
@@ -40,15 +47,23 @@ def section(record: Record) -> Section:
         label="Findings by status",
         counts=tuple(Count(status=name, count=counts.get(name, 0)) for name in ORDER),
     )
-    blocks: list[Block] = [_headline(record, counts), tally]
+    blocks: list[Block] = [_headline(record, counts), tally, *seen_in_training(record)]
     open_ones = by_rule([p for p in ranked(record) if p[1]["status"] != "pass"])
     if open_ones:
         blocks += [paragraph("What needs a person's attention, most pressing first:")]
         blocks += [block for group in open_ones for block in finding_blocks(record, group)]
-    glance = tuple(item for item in (_ranking(record), _privacy(record), _people(record)) if item)
+    glance = tuple(item for item in _at_a_glance(record) if item)
     if glance:
         blocks += [paragraph("At a glance:"), Bullets(items=glance)]
-    return Section(id="summary", title="Summary", blocks=(*blocks, _how_to_read(record)))
+    return Section(
+        id="summary",
+        title="Summary",
+        blocks=(*blocks, *_for_the_house(record), _how_to_read(record)),
+    )
+
+
+def _at_a_glance(record: Record) -> tuple[Spans, ...]:
+    return (_ranking(record), *_levels(record), _privacy(record), _people(record))
 
 
 def _headline(record: Record, counts: Counter[str]) -> Paragraph:
@@ -66,7 +81,7 @@ def _headline(record: Record, counts: Counter[str]) -> Paragraph:
     return paragraph(f"Of {rules}, {joined(said)}.{tail}", style="lead")
 
 
-def _ranking(record: Record) -> tuple[Span, ...]:
+def _ranking(record: Record) -> Spans:
     for at, item in enumerate(record.many("performance")):
         if item.get("metric") == "roc_auc" and finite(item.get("estimate")) is not None:
             known = measured(item, f"/performance/{at}", "decimal", level(record))
@@ -75,7 +90,19 @@ def _ranking(record: Record) -> tuple[Span, ...]:
     return ()
 
 
-def _privacy(record: Record) -> tuple[Span, ...]:
+def _levels(record: Record) -> Iterator[Spans]:
+    """Say where scores are too low or too high on average, beyond what chance explains."""
+    for at, item in enumerate(record.many("performance")):
+        lower, upper = finite(item.get("lower")), finite(item.get("upper"))
+        if item.get("metric") != "calibration_intercept" or lower is None or upper is None:
+            continue
+        if lower > 0 or upper < 0:
+            known = measured(item, f"/performance/{at}", "decimal", level(record))
+            what = outcome(record, word(item, "output"))
+            yield say(f"Calibration of “{what}”: intercept ", *known, f". {level_of_scores(item)}")
+
+
+def _privacy(record: Record) -> Spans:
     privacy = record.one("privacy")
     epsilon = finite(privacy.get("epsilon"))
     if epsilon is None:
@@ -84,16 +111,34 @@ def _privacy(record: Record) -> tuple[Span, ...]:
     told = number(f"ε = {at_most(epsilon)}, δ = {delta}", "/privacy")
     outside = uncovered(record)
     tail = f"; not covered by it: {joined(outside)}." if outside else "."
+    if record.detail("accounting").get("status") == CONTRADICTS:
+        return say("Privacy: the bundle states ", told, ", which its own numbers contradict", tail)
     return say("Privacy: trained under differential privacy with ", told, tail)
 
 
-def _people(record: Record) -> tuple[Span, ...]:
+def _people(record: Record) -> Spans:
     evidence = record.one("evidence")
     if finite(evidence.get("rows")) is None:
         return ()
     rows = number(plural(int(evidence["rows"]), "row"), "/evidence")
     form = "single rows" if evidence.get("form") == "rows" else "counts without single rows"
-    return say("Basis: ", rows, f" of audited data, held as {form}, {word(evidence, 'origin')}.")
+    more = " Some checks rest on more rows than these." if beyond_audited(record) else ""
+    return say(
+        "Basis: ", rows, f" of audited data, held as {form}, {word(evidence, 'origin')}.{more}"
+    )
+
+
+def _for_the_house(record: Record) -> Iterator[Note]:
+    """Warn where counts below the least that is shown can be reckoned from rates and their n."""
+    if record.one("evidence").get("form") != "rows":
+        return
+    told = (
+        "It was made from single rows. Small counts are not printed, but a rate together with its "
+        "n lets some of them be reckoned. What is to be published should be made from counts: ",
+        code("verticals evidence BUNDLE --data DATA --out DIR --counts"),
+        ", then audit and report of that.",
+    )
+    yield Note(title="This report is for use in the house", blocks=(paragraph(*told),))
 
 
 def _how_to_read(record: Record) -> Note:
