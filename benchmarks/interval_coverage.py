@@ -2,10 +2,11 @@
 
     python benchmarks/interval_coverage.py [--draws 4000] [--peer-draws 20] [--seed 0]
 
-Three tables. The gap between groups: the share of samples in which the interval of max − min
+Tables. The gap between groups: the share of samples in which the interval of max − min
 (and of min / max) holds the true value, over group sizes from 30, rates from .02 to .98, and two,
 three and five groups, without and with a true gap. The same by enumeration of all samples for two
-groups, without Monte Carlo error. The area under the ROC curve, against DeLong's interval.
+groups, without Monte Carlo error. The area under the ROC curve, against DeLong's intervals, over
+areas from .5 to .99999 and several shapes; its worst shape by enumeration; and with rows in units.
 `docs/decisions/0003-intervals-for-disparities.md` quotes the output.
 """
 
@@ -174,40 +175,122 @@ def peer(draws: int, seed: int) -> None:
 
 
 def delong(scores, labels):
-    """Return DeLong's interval on the logit scale, for comparison."""
+    """Return DeLong's variance and its intervals, plain and on the logit scale, as peers."""
     high, low = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
-    above = np.searchsorted(low, high) / low.size
-    below = 1 - np.searchsorted(high, low) / high.size
+    above = (np.searchsorted(low, high) + np.searchsorted(low, high, "right")) / 2 / low.size
+    below = 1 - (np.searchsorted(high, low) + np.searchsorted(high, low, "right")) / 2 / high.size
     area = above.mean()
-    variance = above.var(ddof=1) / high.size + below.var(ddof=1) / low.size
-    if not 0 < area < 1 or variance == 0:
-        return area, area
-    logit, error = np.log(area / (1 - area)), np.sqrt(variance) / (area * (1 - area))
-    return tuple(1 / (1 + np.exp(-(logit + z * error))) for z in (-1.96, 1.96))
+    error = np.sqrt(above.var(ddof=1) / high.size + below.var(ddof=1) / low.size)
+    plain = (max(area - 1.96 * error, 0), min(area + 1.96 * error, 1))
+    if not 0 < area < 1 or error == 0:
+        return plain, (area, area)
+    logit, error = np.log(area / (1 - area)), error / (area * (1 - area))
+    return plain, tuple(1 / (1 + np.exp(-(logit + z * error))) for z in (-1.96, 1.96))
+
+
+AREA_SIZES = ((10, 10), (10, 300), (30, 30), (300, 30), (100, 1000), (500, 500))
+AREAS = (0.5, 0.7, 0.9, 0.97, 0.99, 0.999, 0.99999)
+SHAPES = (
+    "normal, 1",
+    "normal, 3",
+    "normal, 1/3",
+    "exponential",
+    "misplaced",
+    "cut in 2",
+    "cut in 5",
+)
+
+
+def sample(shape: str, area: float, m: int, n: int, rng):
+    """Return m scores of positives, n of negatives, and their true area.
+
+    `misplaced` puts a share of the positives below every negative: at that area no shape varies
+    more. `cut` rounds normal scores to 2 or 5 values, which changes the area.
+    """
+    kind, _, detail = shape.partition(", ")
+    if kind == "normal":
+        spread = {"1": 1.0, "3": 3.0, "1/3": 1 / 3}[detail]
+        centre = stats.norm.ppf(area) * np.hypot(1, spread)
+        return rng.normal(centre, spread, m), rng.normal(0, 1, n), area
+    if kind == "exponential":
+        return rng.exponential(area / (1 - area), m), rng.exponential(1, n), area
+    if kind == "misplaced":
+        return np.where(rng.random(m) < 1 - area, -1.0, 1.0), rng.random(n) - 0.5, area
+    centre = stats.norm.ppf(area) * np.sqrt(2)
+    cuts = np.array([centre / 2]) if kind.endswith("2") else np.linspace(-1, centre + 1, 4)
+    share = [np.diff(np.r_[0, stats.norm.cdf(cuts - shift), 1]) for shift in (centre, 0)]
+    true = float(share[0] @ (np.cumsum(share[1]) - share[1] / 2))
+    found = [np.searchsorted(cuts, rng.normal(shift, 1, k)) for shift, k in ((centre, m), (0, n))]
+    return found[0].astype(float), found[1].astype(float), true
 
 
 def areas(draws: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
+    names = ("DeLong", "DeLong, logit scale", "score, DeLong variance (ours)")
     rows = []
-    sizes = ((10, 10), (10, 1000), (30, 30), (30, 300), (300, 30), (100, 1000))
-    for (m, n), area, spread in product(sizes, (0.5, 0.7, 0.9, 0.97), (1.0, 3.0, 1 / 3)):
-        centre = stats.norm.ppf(area) * np.hypot(1, spread)
+    for (m, n), area, shape in product(AREA_SIZES, AREAS, SHAPES):
         labels = np.repeat([1.0, 0.0], [m, n])
-        held = [0, 0]
+        found = []
         for _ in range(draws):
-            scores = np.concatenate([rng.normal(centre, spread, m), rng.normal(0, 1, n)])
-            low, high = delong(scores, labels)
-            found = intervals.auc(scores, labels)
-            held[0] += low <= area <= high
-            held[1] += found.lower <= area <= found.upper
-        rows.append((held[0] / draws, held[1] / draws))
-    theirs, ours = np.array(rows).T
+            high, low, true = sample(shape, area, m, n, rng)
+            scores = np.concatenate([high, low])
+            ours = intervals.auc(scores, labels)
+            for lower, upper in (*delong(scores, labels), (ours.lower, ours.upper)):
+                found.append((lower - 1e-12 <= true <= upper + 1e-12, upper - lower))
+        rows.append(np.array(found, dtype=float).reshape(draws, 3, 2).mean(0))
+    held, width = np.moveaxis(np.array(rows), 2, 0)  # (cases, intervals) each
+    near = np.array([area >= 0.99 for _, area, _ in product(AREA_SIZES, AREAS, SHAPES)])
     print(f"\n## Area under the ROC curve: {len(rows)} cases, {draws} samples each\n")
-    print("| interval | least | mean | cases below .94 |\n| --- | ---: | ---: | ---: |")
-    for name, shares in (("DeLong, logit scale", theirs), ("score, DeLong variance (ours)", ours)):
+    print("| interval | least | mean | cases below .94 | mean width | from .99 |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for at, name in enumerate(names):
+        share = held[:, at]
         print(
-            f"| {name} | {shares.min():.3f} | {shares.mean():.3f} | {np.mean(shares < 0.94):.0%} |"
+            f"| {name} | {share.min():.3f} | {share.mean():.3f} | {np.mean(share < 0.94):.0%} "
+            f"| {width[:, at].mean():.3f} | {width[near, at].mean():.3f} |"
         )
+
+
+def worst_shape() -> None:
+    """By enumeration: a share of the positives below every negative, ten negatives for each."""
+    print("\n## A share of positives misplaced, every sample enumerated: coverage\n")
+    print("| positives | least | mean | lower limit, none misplaced | one |\n|" + " ---: |" * 5)
+    for m in (10, 30, 100, 300):
+        limits = []
+        for count in range(m + 1):
+            high = np.where(np.arange(m) < count, -1.0, 20.0 * m)
+            found = intervals.auc(
+                np.concatenate([high, np.arange(10.0 * m)]), np.repeat([1.0, 0.0], [m, 10 * m])
+            )
+            limits.append((found.lower, found.upper))
+        lower, upper = np.array(limits).T
+        shares = np.concatenate([np.linspace(0.05, 5, 200) / m, np.linspace(5 / m, 0.5, 200)])
+        held = [
+            stats.binom.pmf(np.arange(m + 1), m, share)
+            @ ((lower <= 1 - share + 1e-9) & (1 - share - 1e-9 <= upper))
+            for share in shares
+        ]
+        print(f"| {m} | {min(held):.3f} | {np.mean(held):.3f} | {lower[0]:.3f} | {lower[1]:.3f} |")
+
+
+def areas_by_unit(draws: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    print(f"\n## Area with rows in units: {draws} samples each\n")
+    print("| units × rows | alike | area | coverage | mean width |\n|" + " ---: |" * 5)
+    for (units, each), alike, area in product(
+        ((30, 4), (100, 5), (40, 25)), (0.1, 0.7), (0.5, 0.9, 0.99, 0.999)
+    ):
+        unit = np.repeat(np.arange(units), each)
+        labels = (unit % 3 == 0).astype(float)
+        centre = stats.norm.ppf(area) * np.sqrt(2)
+        held, width = 0, 0.0
+        for _ in range(draws):
+            shared = np.sqrt(alike) * rng.normal(size=units)[unit]
+            own = np.sqrt(1 - alike) * rng.normal(size=unit.size)
+            found = intervals.auc(centre * labels + shared + own, labels, units=unit)
+            held += found.lower <= area <= found.upper
+            width += found.upper - found.lower
+        print(f"| {units} × {each} | {alike} | {area} | {held / draws:.3f} | {width / draws:.3f} |")
 
 
 def main() -> None:
@@ -220,6 +303,8 @@ def main() -> None:
     enumerated()
     peer(given.peer_draws, given.seed)
     areas(max(given.draws // 4, 1), given.seed)
+    worst_shape()
+    areas_by_unit(max(given.draws // 10, 1), given.seed)
 
 
 if __name__ == "__main__":

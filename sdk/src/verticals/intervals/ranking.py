@@ -6,7 +6,7 @@ All take `scores` (rows,) and `labels` (rows,) of 0 and 1. Rows of one person co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,12 +20,19 @@ def auc(
 ) -> Interval:
     """Compute the area under the ROC curve; range 0..1, .5 is chance.
 
-    A score interval with the variance function of Newcombe (Statistics in Medicine 25, 2006,
-    method 5), inflated to DeLong's variance (Biometrics 44, 1988) wherever that is larger, and
-    with `units` by the design effect of its clustered form (Obuchowski, Biometrics 53, 1997).
-    DeLong's variance knows only the misplacements that were seen; alone it covers too seldom near
-    1 and in small classes, and is zero at a perfect separation. So one row of each class, placed
-    as badly as can be, is added to it (`docs/decisions/0003-intervals-for-disparities.md`).
+    A score interval, (area − θ)² ≤ t² variance(θ). The variance is that of Newcombe (Statistics in
+    Medicine 25, 2006, method 5) at θ, plus by how much DeLong's (Biometrics 44, 1988) exceeds it
+    at the estimate. A sum, not a ratio: towards 0 and 1 both variances vanish, and their ratio says
+    nothing there. With `units` both are multiplied by the design effect of the clustered form
+    (Obuchowski, Biometrics 53, 1997).
+
+    DeLong's variance knows only the misplacements that were seen, and is zero at a perfect
+    separation. So each class gets one more row, placed as badly as can be, at the weight of a row
+    of the smaller class (of a unit, where the rows of a unit are alike), as Agresti and Coull
+    (American Statistician 52, 1998) add events to a rate. With no pair misplaced, the limit is then
+    near that of a rate with as many trials as the smaller class has rows; more is never needed, as
+    no area varies more than such a rate (Birnbaum and Klose, Annals of Mathematical Statistics 28,
+    1957). Figures in `docs/decisions/0003-intervals-for-disparities.md`.
     """
     positive = np.asarray(labels, dtype=float) == 1
     method = "score interval, DeLong variance" + _by_unit(units)
@@ -34,23 +41,28 @@ def auc(
     codes = _codes(positive.size, units)
     above, below = _placements(np.asarray(scores, dtype=float), positive)
     area = float(above.mean())
-    first, second = (above - area) / above.size, (below - area) / below.size
     smaller = min(np.unique(codes[positive]).size, np.unique(codes[~positive]).size)
     if smaller < 2:
         return unmeasurable(method, n=positive.size, estimate=area)
-    spread = _with_one_misplaced(above) + _with_one_misplaced(below)
+    m, n = above.size, below.size
+    worst = max(area, 1 - area)
     influence = np.empty(positive.size)
-    influence[positive], influence[~positive] = first, second
-    # A perfect separation does not tell how alike the rows of a unit are: units count once.
-    m, n = (above.size, below.size) if 0 < area < 1 else (smaller, smaller)
+    influence[positive], influence[~positive] = (above - area) / m, (below - area) / n
+    misplaced = [(positive, worst / m), (~positive, worst / n)]
+    effect = _design_effect(influence, codes, misplaced)
 
     def modelled(value: float) -> float:
         factor = (1 - value) / (2 - value) + value / (1 + value)
-        return value * (1 - value) / (m * n) * (1 + ((m + n) / 2 - 1) * factor)
+        return effect * value * (1 - value) / (m * n) * (1 + ((m + n) / 2 - 1) * factor)
 
-    effect = _inflation(modelled(area), spread, influence, codes)
-    reach = t_value(level, smaller - 1) ** 2 * effect
-    lower, upper = _score_limits(area, modelled, reach)
+    seen = effect * (above.var(ddof=1) / m + below.var(ddof=1) / n)
+    fewest = min(
+        rows.sum() / _design_effect(np.where(rows, influence, 0.0), codes, [(rows, each)])
+        for rows, each in misplaced
+    )
+    excess = max(0.0, seen + 2 * (worst / (fewest + 1)) ** 2 - modelled(area))
+    reach = t_value(level, smaller - 1) ** 2
+    lower, upper = _score_limits(area, lambda value: modelled(value) + excess, reach)
     return Interval(estimate=area, lower=lower, upper=upper, n=positive.size, method=method)
 
 
@@ -69,7 +81,7 @@ def average_precision(
 
     Chance is the share of positives. Wilson's score interval with the number of positives as its
     n (after Boyd, Eng and Page, ECML 2013), inflated to the variance of the influence function
-    wherever that is larger.
+    wherever that is larger, and with `units` by their design effect.
     """
     positive = np.asarray(labels, dtype=float) == 1
     method = "score interval, influence variance" + _by_unit(units)
@@ -80,8 +92,10 @@ def average_precision(
     in_units = np.unique(codes[positive]).size
     if in_units < 2:
         return unmeasurable(method, n=positive.size, estimate=estimate)
-    many = int(positive.sum()) if estimate < 1 else in_units
-    effect = _inflation(estimate * (1 - estimate) / many, _unbiased(influence), influence, codes)
+    many = int(positive.sum())
+    model = estimate * (1 - estimate) / many
+    effect = _design_effect(influence, codes, [(positive, estimate / many)])
+    effect *= max(1.0, _unbiased(influence) / model) if model > 0 else 1.0
     inflation = effect * (t_value(level, in_units - 1) / z_value(level)) ** 2
     limits = wilson(estimate * many, many, level=level, design_effect=inflation)
     return Interval(
@@ -112,8 +126,7 @@ def ks(
     grid = np.unique(values)
     gap = _distribution(values[positive], grid) - _distribution(values[~positive], grid)
     estimate = float(np.abs(gap).max())
-    sizes = [np.bincount(codes[rows]).astype(float) for rows in (positive, ~positive)]
-    share = sum(float((size**2).sum() / size.sum() ** 2) for size in sizes)
+    share = sum(1 / _effective_units(codes[rows]) for rows in (positive, ~positive))
     band = _smirnov(level) * math.sqrt(share)
     return Interval(
         estimate=estimate,
@@ -157,21 +170,26 @@ def _unbiased(influence: Array) -> float:
     return float((influence**2).sum()) * count / (count - 1) if count > 1 else 0.0
 
 
-def _with_one_misplaced(placements: Array) -> float:
-    """Return DeLong's variance of a mean of placements, one of zero added."""
-    return float(np.append(placements, 0.0).var(ddof=1)) / (placements.size + 1)
+def _effective_units(codes: Array) -> float:
+    """Return how many units of equal size weigh as these do: n² / Σ size² (Kish 1965)."""
+    sizes = np.bincount(codes).astype(float)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
 
 
-def _inflation(model: float, spread: float, influence: Array, codes: Array) -> float:
-    """Return by how much the variance exceeds the model's: by its rows, and by their units.
+def _design_effect(
+    influence: Array, codes: Array, misplaced: Sequence[tuple[Array, float]]
+) -> float:
+    """Return by how much the variance by unit exceeds that by row, never below 1.
 
-    The first is what the rows show over the model, the second the design effect of the units;
-    neither is taken below 1.
+    While few rows are misplaced, nobody can tell how alike the rows of a unit are. So for each of
+    `misplaced` (a mask of rows, and what a misplaced one adds) comes one row to what was seen, that
+    weighs as if the rows of a unit were all alike: with none misplaced, a unit counts as one row.
     """
-    by_unit = np.bincount(codes, influence)
-    by_row = _unbiased(influence)
-    clustered = _unbiased(by_unit) / by_row if by_row > 0 else 1.0
-    return max(1.0, spread / model if model > 0 else 1.0) * max(1.0, clustered)
+    by_unit, by_row = _unbiased(np.bincount(codes, influence)), _unbiased(influence)
+    for rows, each in misplaced:
+        by_unit += each**2 * int(rows.sum()) / _effective_units(codes[rows])
+        by_row += each**2
+    return max(1.0, by_unit / by_row) if by_row > 0 else 1.0
 
 
 def _score_limits(
@@ -180,6 +198,8 @@ def _score_limits(
     """Return the values θ within 0..1 with (estimate − θ)² ≤ reach · variance(θ)."""
 
     def limit(outside: float, inside: float) -> float:
+        if (estimate - outside) ** 2 <= reach * variance(outside):
+            return outside
         for _ in range(60):
             middle = (outside + inside) / 2
             if (estimate - middle) ** 2 > reach * variance(middle):
