@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from verticals.evidence import AttributeInfo, EvidenceInfo, OutputInfo
+from verticals.metrics import psi
 from verticals.registry import load_target
 from verticals.table import Table
 from verticals_compliance.checks import run_checks
@@ -373,6 +374,18 @@ def test_each_week_is_held_against_the_training_part():
     assert found[1].estimate == pytest.approx(0.25 * np.log(3), rel=0.01)
     assert decided(found[0]) == "pass"
     assert all(item.lower <= item.estimate <= item.upper for item in found)
+
+
+def test_a_field_is_called_by_its_title_where_the_evidence_has_one():
+    table = weekly([5000, 5000], [500, 500])["fraud.weekly"]
+    titled = table.with_columns({"title": text(["Card: mean amount in 24 hours"] * table.rows)})
+    (found,) = drift({"fraud.weekly": titled}, info_of())
+    assert found.subject == "Card: mean amount in 24 hours, week 1"
+
+
+def test_the_index_of_a_week_is_that_of_the_metrics_also_with_an_empty_bin():
+    (found,) = drift(weekly([500, 500, 0], [400, 590, 10]), info_of())
+    assert found.estimate == psi([500, 500, 0], [400, 590, 10])
 
 
 def test_alike_events_of_a_card_widen_the_limits_of_drift():

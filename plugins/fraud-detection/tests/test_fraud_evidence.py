@@ -149,6 +149,19 @@ def test_weeks_add_up_to_the_rows_of_both_parts():
     assert (found["effect"] >= 1).all()
 
 
+def test_a_derived_field_brings_the_words_that_people_read():
+    labelled = tuple(
+        replace(item, label="Card: mean amount in 24 hours") if item.name == "amount" else item
+        for item in FIELDS
+    )
+    model = Model(encoder=build_encoder(labelled, bins=32))
+    parts = {"train": bound(300, seed=1), "test": bound(300)}
+    found = made.evidence(model, parts)["fraud.weekly"]
+    titles = dict(zip(found["field"], found["title"], strict=True))
+    assert titles["amount"] == "Card: mean amount in 24 hours"
+    assert titles["score"] == "score"
+
+
 def test_the_bins_of_the_encoder_are_used_and_thinned():
     encoder = build_encoder(FIELDS, bins=32)
     parts = {"train": bound(300, seed=1), "test": bound(300)}

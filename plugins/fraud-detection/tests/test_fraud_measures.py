@@ -282,15 +282,3 @@ def test_the_median_counts_what_never_came():
     assert found.lower < 8.0
     assert found.upper is None
     assert intervals.median(waited[:5], np.arange(5)).lower is None
-
-
-def test_the_stability_interval_holds_the_index():
-    random = np.random.default_rng(0)
-    first, second = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.3, 0.3, 0.25, 0.15])
-    true, held = ((second - first) * np.log(second / first)).sum(), 0
-    for _ in range(200):
-        index = measures.psi(random.multinomial(2000, first), random.multinomial(900, second))
-        lower, upper = intervals.stability(index, 2000, 900, 4)
-        assert lower <= index <= upper
-        held += lower <= true <= upper
-    assert held / 200 > 0.904

@@ -239,6 +239,51 @@ class TestCalibration:
         tables["scores"] = tables["scores"].with_columns({"score": score})
         assert verdict(by_name(calibration, tables)["imaging.ece", "", ""]) == "fail"
 
+    def test_the_large_and_the_worst_bin_by_hand(self):
+        tables = simulated(n=2000)
+        score, label = (tables["scores"][name] for name in ("score", "target:lesion"))
+        found = by_name(calibration, tables)
+        large = found["imaging.calibration_in_the_large", "", ""]
+        assert large.estimate == pytest.approx(score.mean() - label.mean())
+        assert large.lower < 0 < large.upper
+        assert verdict(large) == "pass"
+        tenths = np.array_split(np.argsort(score, kind="stable"), 10)
+        off = [abs(score[rows].mean() - label[rows].mean()) for rows in tenths]
+        worst = found["imaging.worst_bin", "", ""]
+        assert worst.estimate == pytest.approx(max(off))
+        assert worst.lower == 0 < worst.estimate < worst.upper
+
+    def test_a_score_that_is_right_on_average_and_wrong_at_one_end_fails_its_worst_bin(self):
+        tables = simulated(n=4000)
+        score = tables["scores"]["score"].copy()
+        low = score < np.quantile(score, 0.1)
+        label = tables["scores"]["target:lesion"].copy()
+        label[np.flatnonzero(low)[::3]] = 1.0
+        tables["scores"] = tables["scores"].with_columns({"target:lesion": label})
+        found = by_name(calibration, tables)
+        assert verdict(found["imaging.ece", "", ""]) == "pass"
+        assert verdict(found["imaging.worst_bin", "", ""]) == "fail"
+        told = found["imaging.worst_bin", "", ""].method
+        assert f"{score[low].mean():.1%} predicted, {label[low].mean():.1%} observed" in told
+
+    def test_a_shift_on_the_whole_fails_calibration_in_the_large(self):
+        tables = simulated(n=2000)
+        score = np.clip(tables["scores"]["score"] - 0.12, 0.001, 1)
+        tables["scores"] = tables["scores"].with_columns({"score": score})
+        shifted = by_name(calibration, tables)["imaging.calibration_in_the_large", "", ""]
+        assert shifted.estimate < -0.08
+        assert verdict(shifted) == "fail"
+
+    def test_a_bin_of_few_persons_is_not_told(self):
+        tables = simulated(n=2000)
+        few = {"unit": np.arange(2000) % 40}
+        score = np.sort(tables["scores"]["score"])
+        few["unit"][:200] = 0
+        tables["scores"] = tables["scores"].with_columns({**few, "score": score})
+        worst = by_name(calibration, tables)["imaging.worst_bin", "", ""]
+        assert worst.estimate is None
+        assert "fewer than 10 persons" in worst.method
+
 
 class TestPredictionSets:
     def test_coverage_by_hand_in_total_and_by_class(self):
@@ -374,8 +419,36 @@ class TestReliability:
 
 class TestSaliency:
     def test_the_verdicts_are_measurements(self):
+        table = self.table()
+        found = {item.check: item for item in saliency({"imaging.saliency": table}, info_of())}
+        alike = found["imaging.saliency_correlation"]
+        assert (alike.estimate, alike.lower, alike.upper) == (0.2, 0.1, 0.3)
+        assert verdict(alike) == "pass"
+        assert found["imaging.deletion_p_value"].estimate == 0.0001
+        assert found["imaging.deletion_drop"].lower is None
+        assert found["imaging.pointing_game"].estimate == 0.95
+        assert found["imaging.pointing_game"].subject == "grad-cam"
+
+    @pytest.mark.parametrize(
+        ("limits", "p_value", "status"),
+        [
+            ((0.1, 0.4), 0.3, "pass"),
+            ((-0.022, 0.42), 0.01, "inconclusive"),
+            ((-1, -0.1), 1, "fail"),
+        ],
+    )
+    def test_the_drop_with_its_interval_decides_and_p_stands_beside(self, limits, p_value, status):
+        lower, upper = (np.array([value]) for value in limits)
+        table = self.table(drop_lower=lower, drop_upper=upper, p_value=np.array([p_value]))
+        found = {item.check: item for item in saliency({"imaging.saliency": table}, info_of())}
+        assert verdict(found["imaging.deletion_drop"]) == status
+        assert f"p = {p_value:.3g}" in found["imaging.deletion_drop"].method
+        assert "imaging.deletion_p_value" not in RULES
+
+    @staticmethod
+    def table(**changed):
         nan = np.array([np.nan])
-        table = Table(
+        return Table(
             {
                 "method": text(["grad-cam"]),
                 "output": text(["score"]),
@@ -389,16 +462,9 @@ class TestSaliency:
                 "p_value": np.array([0.0001]),
                 "boxes": np.array([40]),
                 "hits": np.array([38]),
+                **changed,
             }
         )
-        found = {item.check: item for item in saliency({"imaging.saliency": table}, info_of())}
-        alike = found["imaging.saliency_correlation"]
-        assert (alike.estimate, alike.lower, alike.upper) == (0.2, 0.1, 0.3)
-        assert verdict(alike) == "pass"
-        assert verdict(found["imaging.deletion_p_value"]) == "pass"
-        assert found["imaging.deletion_drop"].lower is None
-        assert found["imaging.pointing_game"].estimate == 0.95
-        assert found["imaging.pointing_game"].subject == "grad-cam"
 
 
 class TestDeclaration:
@@ -409,7 +475,7 @@ class TestDeclaration:
             for check in CHECKS
             for item in load_target(check.target)(tables, info_of(1200))
         }
-        told = {"imaging.saliency_correlation", "imaging.deletion_p_value"}
+        told = {"imaging.saliency_correlation", "imaging.deletion_drop"}
         assert set(RULES) <= names | told
         for rule in RULES.values():
             assert "law" in rule.source
@@ -419,7 +485,7 @@ class TestDeclaration:
         tables = simulated()
         found = run_checks([c for c in CHECKS if "saliency" not in c.name], tables, info_of(1200))
         assert [outcome.problem for outcome in found.outcomes] == [""] * 6
-        assert len(found.rules) == 11
+        assert len(found.rules) == 13
 
     def test_no_check_imports_torch(self):
         code = (

@@ -122,7 +122,7 @@ def test_polytomous_items_are_measured_by_mantel():
     assert wrong.upper < -0.25
     assert "class CC, easier for boys" in wrong.method
     assert rows["items.dif_c_items"][0].estimate == 1
-    assert rows["items.dif_c_not_excluded"][0].estimate is None
+    assert rows["items.dif_c_not_excluded"][0].estimate == 0
     regression = by_name(logistic(tables, INFO))
     effects = [row.estimate for row in regression["items.dif_logistic"]]
     assert np.argmax(effects) == 4
@@ -204,6 +204,31 @@ def test_items_that_are_not_classed_leave_a_pass_open():
     (count,) = rows["items.dif_c_items"]
     assert (count.estimate, count.lower, count.upper) == (0.0, 0.0, 1.0)
     assert "1 of 12 items not classed" in count.method
+
+
+def test_an_item_whose_limits_reach_class_c_leaves_a_pass_open():
+    scores, group = answers(persons=540, effect=0.45, seed=3)
+    rows = by_name(mantel_haenszel(dif_tables(scores, NAMES, [1] * ITEMS, [field(group)]), INFO))
+    reach = sum(
+        max(-row.lower, row.upper) >= 1.5 and "class C" not in row.method
+        for row in rows["items.dif_mh"]
+    )
+    (count,) = rows["items.dif_c_items"]
+    assert reach > 0
+    assert (count.estimate, count.upper) == (0.0, reach)
+    assert rows["items.dif_c_not_excluded"][0].estimate == reach
+    assert f"{reach} others may be as large" in count.method
+
+
+def test_a_large_change_in_r2_without_significance_leaves_the_rule_open():
+    scores, group = answers(persons=120, effect=1.0, seed=1)
+    rows = by_name(logistic(dif_tables(scores, NAMES, [1] * ITEMS, [field(group)]), INFO))
+    large = sum(
+        row.estimate is not None and row.estimate >= 0.035 for row in rows["items.dif_logistic"]
+    )
+    (count,) = rows["items.dif_logistic_items"]
+    assert large > count.estimate
+    assert count.upper >= large
 
 
 def test_a_stratum_has_checks_of_its_own_name():
@@ -313,15 +338,16 @@ def test_misfit_is_a_share_of_the_items_that_were_measured():
             "chi2": [40.0, 12.0, 10.0, np.nan],
             "df": [9.0, 9.0, 9.0, np.nan],
             "p_value": [0.00001, 0.03, 0.4, np.nan],
-            "effect": [np.nan, np.nan, 0.02, np.nan],
+            "effect": [np.nan, 0.15, 0.02, np.nan],
             "persons": [500, 500, 500, 5],
         }
     )
     *items, share = item_fit({"items.fit": table}, INFO)
     assert share.check == "items.misfit"
-    assert (share.estimate, share.lower, share.upper) == pytest.approx((1 / 3,) * 3)  # .03 · 2
-    assert "1 of 4 items not measured" in share.method
-    assert [row.estimate for row in items] == pytest.approx([0.00003, 0.06, 0.02, None])
+    assert share.estimate == pytest.approx(1 / 3)  # .03 · 2 is above .05
+    assert (share.lower, share.upper) == (1 / 4, 3 / 4)  # b is as large, d is not known
+    assert "1 of 4 items not measured, 1 others with an RMSD of 0.1" in share.method
+    assert [row.estimate for row in items] == pytest.approx([0.00003, 0.15, 0.02, None])
     assert items[3].n == 0
 
 

@@ -44,8 +44,8 @@ def tables(persons=300, *, bias=0.0, noise=0.4, seed=0, second_noise=0.4, traits
         human = nearest(latent + random.normal(0, 0.4, persons))
         machine = np.clip(latent + random.normal(0, noise, persons) + bias * (sex == "m"), 1, 5)
         scores[f"target:{trait}"] = (human - 1) * 2
-        scores[f"{trait}_points"] = machine
-        scores[f"{trait}_score"] = nearest(machine)
+        scores[trait] = machine
+        scores[f"{trait}_level"] = nearest(machine)
         scores[f"{trait}_lower"], scores[f"{trait}_upper"] = machine - 0.9, machine + 0.9
         second[trait] = nearest(latent + random.normal(0, second_noise, persons))
         scale += [(trait, place, value) for place, value in enumerate(POINTS)]
@@ -84,7 +84,7 @@ def named(found, check, **where):
 def test_kappa_is_the_sdk_s():
     made = tables()
     human = made["scores"]["target:style"]
-    given = (made["scores"]["style_score"] - 1) * 2
+    given = (made["scores"]["style_level"] - 1) * 2
     sums = moments.sums_by_person(human, given, made["scores"]["unit"])
     found = moments.resampled(sums, moments.kappa)
     assert found.estimate == pytest.approx(quadratic_weighted_kappa(human, given))
@@ -97,11 +97,11 @@ def test_an_empty_essay_is_in_no_measurement():
     made = tables()
     part = {name: np.array(column[1:]) for name, column in made["scores"].items()}
     rest = {**made, "scores": Table(part)}
-    names = ("points", "score", "lower", "upper")
-    nothing = {name: np.array(made["scores"][f"style_{name}"]) for name in names}
+    names = ("style", "style_level", "style_lower", "style_upper")
+    nothing = {name: np.array(made["scores"][name]) for name in names}
     for column in nothing.values():
         column[0] = np.nan
-    scores = made["scores"].with_columns({f"style_{n}": c for n, c in nothing.items()})
+    scores = made["scores"].with_columns(nothing)
     for check in ("qwk", "rmse", "smd", "exact_agreement"):
         found = named(agreement({**made, "scores": scores}, info()), check)
         assert found == named(agreement(rest, info()), check)
@@ -114,13 +114,13 @@ def test_agreement_by_hand():
     scores = made["scores"]
     human = 1 + scores["target:style"] / 2
     found = list(agreement(made, info()))
-    machine = scores["style_points"]
+    machine = scores["style"]
     error = np.sqrt(((machine - human) ** 2).mean())
     assert named(found, "rmse").estimate == pytest.approx(error)
     pooled = np.sqrt((human.var() + machine.var()) / 2)
     shift = (machine.mean() - human.mean()) / pooled
     assert named(found, "smd").estimate == pytest.approx(shift)
-    apart = np.abs(scores["style_score"] - human)
+    apart = np.abs(scores["style_level"] - human)
     assert named(found, "exact_agreement").estimate == pytest.approx((apart == 0).mean())
     assert named(found, "adjacent_agreement").estimate == pytest.approx((apart <= 0.5).mean())
     assert not [item for item in found if item.check == "essays.mcrmse"]

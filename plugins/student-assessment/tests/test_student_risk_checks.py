@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from verticals.evidence import AttributeInfo, EvidenceInfo, OutputInfo
+from verticals.intervals import disparity_difference
 from verticals.metrics import roc_auc
 from verticals.table import Table
 from verticals_student_assessment.risk import checks
@@ -152,6 +153,45 @@ def test_calibration_holds_where_it_does_and_a_lifted_group_is_found():
     ]
     assert 0.1 < gap.estimate < 0.2
     assert gap.lower > 0.05
+
+
+def test_the_gap_is_the_one_that_the_audit_shows_under_fairness():
+    tables = evidence(900, lifted=0.1)
+    (gap,) = [
+        item
+        for item in found(checks.group_calibration, tables, "risk.calibration_gap")
+        if item.attribute == "sex"
+    ]
+    scores = tables["scores"]
+    sides = [scores["attr:sex"] == name for name in ("f", "m")]
+    by_hand = disparity_difference(
+        [scores["target:y"][side].sum() for side in sides],
+        [side.sum() for side in sides],
+        offsets=[scores["risk"][side].mean() for side in sides],
+    )
+    assert (gap.estimate, gap.lower, gap.upper) == pytest.approx(
+        (by_hand.estimate, by_hand.lower, by_hand.upper)
+    )
+
+
+def test_calibration_in_the_large_is_the_mean_less_the_rate():
+    tables = evidence(2_000, lifted=0.15)
+    scores = tables["scores"]
+    (whole,) = found(checks.group_calibration, tables, "risk.calibration_in_the_large")
+    assert whole.estimate == pytest.approx(scores["risk"].mean() - scores["target:y"].mean())
+    assert 0.03 < whole.lower < whole.upper < 0.12
+    groups = found(checks.group_calibration, tables, "risk.group_calibration_in_the_large")
+    by_group = {item.group: item.estimate for item in groups}
+    assert by_group["f"] > 0.1 > abs(by_group["m"])
+
+
+def test_p_stands_beside_abroca_and_no_rule_reads_it():
+    (area,) = found(checks.group_curves, evidence(), "risk.abroca")
+    (p,) = found(checks.group_curves, evidence(), "risk.abroca_p")
+    assert area.method.endswith(f"p = {p.estimate:.3g} after Holm")
+    limited = {rule["check"] for check in CHECKS for rule in check.rules}
+    assert "risk.abroca" in limited
+    assert "risk.abroca_p" not in limited
 
 
 def test_rows_without_a_label_count_nowhere():

@@ -30,7 +30,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "ranks-beyond-chance",
-                "The score ranks fraud better than chance",
+                "Average precision is at least that of a random order (ratio of the two)",
                 "lift",
                 _BLIND.format(what="a random order has an average precision of the base rate"),
                 min=1,
@@ -45,7 +45,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "cards-beyond-chance",
-                "The cards with the highest scores are defrauded more often than others",
+                "The cards with the highest scores are defrauded at least as often as cards "
+                "picked blindly (ratio of the two shares)",
                 "card_precision_lift",
                 _BLIND.format(what="cards picked blindly reach the day's share of defrauded ones")
                 + " The measure is that of the Fraud Detection Handbook (Le Borgne et al. 2022).",
@@ -62,7 +63,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "value-beyond-chance",
-                "Alerts find more of the defrauded amount than of the events",
+                "The share of the defrauded amount under alert is at least the share of the "
+                "events under alert (ratio of the two)",
                 "value_lift",
                 _BLIND.format(what="blind alerts find as much of the value as of the events"),
                 min=1,
@@ -78,7 +80,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "alerts-as-planned",
-                "The decision raises about as many alerts as the contract declares",
+                "The decision raises at most one and a half times as many alerts as the contract "
+                "declares (ratio of the two)",
                 "alerts_over_planned",
                 "The share is the contract's own; that up to one and a half times as many alerts "
                 "are borne is a convention of this plugin, not law.",
@@ -94,7 +97,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "most-cards-detected",
-                "An alert follows the fraud on at least half of the defrauded cards",
+                "At most half of the defrauded cards are never detected",
                 "never_detected",
                 "Convention of this plugin, not law: with more than half undetected no median "
                 "time to detection exists.",
@@ -110,7 +113,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "expected-as-observed",
-                "The score promises about as much fraud as there is",
+                "The frauds expected by the score are between two thirds and one and a half times "
+                "those that occurred (ratio of the two)",
                 "expected_over_observed",
                 "1 is calibration in the large (Van Calster et al., BMC Medicine 17, 2019). The "
                 "limits, one and a half times too little or too much, are a convention of this "
@@ -128,7 +132,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "alike-false-alarms",
-                "False alarms are about as frequent in every group",
+                "The lowest group's rate of false alarms is at least four fifths of the highest "
+                "group's (ratio of the two)",
                 "false_positive_ratio",
                 "Predictive equality: Corbett-Davies et al., KDD 2017; as a ratio, and for fraud: "
                 "Jesus et al., NeurIPS 2022. The limit of four fifths is borrowed from 29 CFR "
@@ -146,7 +151,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "alike-burden",
-                "Holders of genuine cards are disturbed about as often in every group",
+                "The lowest group's share of genuine cards disturbed is at least four fifths of "
+                "the highest group's (ratio of the two)",
                 "cards_disturbed_ratio",
                 "Convention, not law: the four fifths of 29 CFR 1607.4(D), a rule on employment, "
                 "held against persons rather than events. A group with more events a card is "
@@ -164,7 +170,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "score-stability",
-                "The score's distribution is stable from the training part to each week",
+                "The score's distribution has shifted at most a little from the training part to "
+                "each week (population stability index)",
                 "psi_score",
                 "Convention of credit risk (Siddiqi 2006), not law and not made for fraud: above "
                 "0.25 the population has shifted.",

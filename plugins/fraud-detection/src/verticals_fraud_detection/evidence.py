@@ -1,7 +1,7 @@
 """Set down what fraud's own checks need beside the scores: three tables, without ids.
 
     fraud.events    day, week, minute, amount, card     one row an audited row, as in `scores`
-    fraud.weekly    field, bin, label, week, count, effect
+    fraud.weekly    field, title, bin, label, week, count, effect
     fraud.left_out  field, reason, reference_cost
 
 A column that the contract gives no ground for is absent: no day without a time, no amount without
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -131,17 +132,19 @@ def weekly_table(
     owners = [_owner(part, contract) for part, _ in both]
     weeks = np.concatenate([weeks for _, weeks in both])
     owner = np.concatenate([owners[0], owners[1] + owners[0].max(initial=0) + 1])
-    rows: list[tuple[str, int, str, int, int, float]] = []
+    titles = {item.name: item.title for item in _inputs(model, contract).values()}
+    rows: list[tuple[str, str, int, str, int, int, float]] = []
     for name, labels, place in _binned(model, contract, train, audited):
         for number in np.unique(weeks).tolist():
             here = weeks == number
             count = np.bincount(place[here], minlength=len(labels))
             effect = mean_design_effect(place[here], owner[here])
             rows += [
-                (name, at, label, number, int(count[at]), effect) for at, label in enumerate(labels)
+                (name, titles.get(name, name), at, label, number, int(count[at]), effect)
+                for at, label in enumerate(labels)
             ]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 6
-    kinds = {"field": object, "bin": np.int64, "label": object, "week": np.int64}
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 7
+    kinds = {"field": object, "title": object, "bin": np.int64, "label": object, "week": np.int64}
     kinds.update(count=np.int64, effect=np.float64)
     return Table(
         {
@@ -191,11 +194,9 @@ def _binned(
     model: Model, contract: DataContract | None, train: Table, audited: Table
 ) -> Iterator[tuple[str, list[str], Array]]:
     """Yield name, bin labels and (rows,) bins of each field and score, training rows first."""
-    inputs = getattr(getattr(model, "encoder", None), "inputs", None)
-    declared = contract.inputs if contract is not None else ()
-    fields: Mapping[str, Field] = inputs.fields if inputs else {f.name: f for f in declared}
+    inputs = _encoded(model)
     edges: Mapping[str, tuple[float, ...]] = inputs.edges if inputs else {}
-    for field in fields.values():
+    for field in _inputs(model, contract).values():
         if field.columns or field.name not in train or field.name not in audited:
             continue
         column = np.concatenate([train[field.name], audited[field.name]])
@@ -210,6 +211,18 @@ def _binned(
         column = np.concatenate([np.asarray(found[name]) for found in scores])
         if column.dtype.kind == "f" and column.min() >= 0 and column.max() <= 1:
             yield (name, *_numbers(column, _SCORE_EDGES))
+
+
+def _encoded(model: Model) -> Any:
+    """Return what the model's encoder reads, None where it has no encoder of the SDK."""
+    return getattr(getattr(model, "encoder", None), "inputs", None)
+
+
+def _inputs(model: Model, contract: DataContract | None) -> Mapping[str, Field]:
+    """Return the fields that the model reads, by name, derived ones included."""
+    inputs = _encoded(model)
+    declared = contract.inputs if contract is not None else ()
+    return inputs.fields if inputs else {field.name: field for field in declared}
 
 
 def _thinned(field: Field, edges: Sequence[float]) -> tuple[float, ...]:

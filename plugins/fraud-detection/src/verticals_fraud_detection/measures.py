@@ -16,8 +16,6 @@ import numpy as np
 from verticals import metrics
 from verticals.table import Array
 
-_FLOOR = 0.5  # added to every bin, so that an empty one has a finite share
-
 
 @dataclass(frozen=True, kw_only=True)
 class Ranked:
@@ -259,21 +257,17 @@ def calibration_slope(score: Array, label: Array) -> float | None:
 
 
 def psi(first: Array, second: Array) -> float | None:
-    """Return the population stability index of two sets of counts over the same bins.
+    """Return the population stability index of two sets of counts: `verticals.metrics.psi`.
 
-    Σ (b − a) ln(b / a) over the shares a and b, half an event added to every bin; 0 or more, 0 is
-    no shift (Siddiqi 2006). Bins that are empty in both do not count. None where a set is empty
-    or fewer than two bins are used.
+    0 or more, 0 is no shift (Siddiqi 2006). None where a set is empty or fewer than two bins are
+    used.
 
     >>> round(psi(np.array([500, 500]), np.array([250, 750])), 3)
-    0.274
+    0.275
     """
-    used = (first + second) > 0
-    a, b = np.asarray(first, dtype=float)[used], np.asarray(second, dtype=float)[used]
-    if used.sum() < 2 or min(a.sum(), b.sum()) <= 0:
+    if np.count_nonzero(np.asarray(first) + np.asarray(second) > 0) < 2:
         return None
-    a, b = (a + _FLOOR) / (a + _FLOOR).sum(), (b + _FLOOR) / (b + _FLOOR).sum()
-    return float(((b - a) * np.log(b / a)).sum())
+    return _known(metrics.psi(first, second))
 
 
 def psi_by_week(week: Array, place: Array, count: Array) -> dict[int, float | None]:

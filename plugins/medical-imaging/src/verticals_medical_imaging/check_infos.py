@@ -34,7 +34,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "ranks-beyond-chance",
-                "The score ranks images with the finding above others",
+                "The area under the ROC curve is at least that of a random order",
                 "auc",
                 "Arithmetic, not law: a random order has an area of 0.5. How much more a use needs "
                 "is for its owner to decide, in a policy of its own.",
@@ -42,7 +42,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
             ),
             _rule(
                 "alike-discrimination",
-                "The score ranks about as well in every group",
+                "The areas under the ROC curve of groups differ by at most 0.1",
                 "auc_gap",
                 _GMLP.format(what="important subgroups") + f"The limit of 0.1 {_CONVENTION}.",
                 max=0.1,
@@ -57,14 +57,14 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "sensitivity-as-declared",
-                "The operating point finds about as many as declared",
+                "The measured sensitivity is at most 0.05 below the declared one (shortfall)",
                 "sensitivity_shortfall",
                 _MARGIN,
                 max=0.05,
             ),
             _rule(
                 "alike-sensitivity",
-                "The finding is found about as often in every group",
+                "The sensitivities of groups differ by at most 0.1",
                 "sensitivity_gap",
                 "Equality of opportunity: Hardt et al., NeurIPS 2016. "
                 + _GMLP.format(what="important subgroups")
@@ -73,7 +73,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
             ),
             _rule(
                 "alike-specificity",
-                "False alarms are about as frequent in every group",
+                "The specificities of groups differ by at most 0.1",
                 "specificity_gap",
                 _GMLP.format(what="important subgroups") + f"The limit of 0.1 {_CONVENTION}.",
                 max=0.1,
@@ -84,13 +84,34 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         name="imaging.calibration",
         target=f"{_CHECKS}.calibration:calibration",
         needs=("scores",),
-        summary="Expected calibration error in bins of equal counts, over all images and by group",
+        summary="How far probabilities are off: on the whole, on average over bins of equal "
+        "counts, and in the worst bin",
         rules=(
             _rule(
                 "calibrated",
-                "A probability means about what it says",
+                "Over bins of probability, mean probability and share with the finding differ by "
+                "at most 0.1 on average (expected calibration error)",
                 "ece",
                 f"The limit of 0.1 {_CONVENTION}; 0 is perfect.",
+                max=0.1,
+            ),
+            _rule(
+                "calibrated-in-the-large",
+                "Mean probability less the share of images with the finding lies between −0.05 and "
+                "0.05",
+                "calibration_in_the_large",
+                "Calibration in the large: Van Calster et al., BMC Medicine 17, 2019, who state no "
+                f"limit; ±0.05 {_CONVENTION}.",
+                min=-0.05,
+                max=0.05,
+            ),
+            _rule(
+                "calibrated-in-every-bin",
+                "In no bin do mean probability and share with the finding differ by more than 0.1 "
+                "(largest difference)",
+                "worst_bin",
+                "An average can hide a range of probabilities that is far off. The limit of 0.1 "
+                f"{_CONVENTION}.",
                 max=0.1,
             ),
         ),
@@ -104,14 +125,15 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "coverage-as-declared",
-                "Prediction sets hold the truth about as often as declared",
+                "The measured coverage of prediction sets is at most 0.05 below the declared one "
+                "(shortfall)",
                 "coverage_shortfall",
                 _MARGIN,
                 max=0.05,
             ),
             _rule(
                 "alike-coverage",
-                "Prediction sets hold the truth about as often in every group",
+                "The coverages of prediction sets of groups differ by at most 0.1",
                 "coverage_gap",
                 "Equalized coverage: Romano et al., Harvard Data Science Review 2, 2020; conformal "
                 f"sets do not promise it. The limit of 0.1 {_CONVENTION}.",
@@ -127,14 +149,15 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "answers-most",
-                "The model gives a finding for at least half of the images",
+                "The model abstains on at most half of the images",
                 "abstained",
                 f"The limit {_CONVENTION}: a model that abstains more often is no help to readers.",
                 max=0.5,
             ),
             _rule(
                 "alike-abstention",
-                "The model abstains about as often in every group",
+                "The shares of images on which the model abstains differ by at most 0.1 between "
+                "groups",
                 "abstained_gap",
                 "Abstaining can widen gaps between groups (Jones et al., ICLR 2021). The limit of "
                 f"0.1 {_CONVENTION}.",
@@ -150,7 +173,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "no-shortcut",
-                "How an image was taken does not predict the finding",
+                "How an image was taken predicts the finding with an area under the ROC curve of "
+                "at most 0.6",
                 "confounder_auc",
                 _GMLP.format(what="potential confounding factors")
                 + f"0.5 is no shortcut; the limit of 0.6 {_CONVENTION}.",
@@ -166,7 +190,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "maps-depend-on-weights",
-                "Maps of a network with shuffled weights look different",
+                "Maps have a rank correlation of at most 0.7 with those of a network with "
+                "shuffled weights",
                 "saliency_correlation",
                 "Sanity check of Adebayo et al., NeurIPS 2018, which states no limit; 0.7 (half of "
                 f"the variance of ranks) {_CONVENTION}.",
@@ -174,12 +199,12 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
             ),
             _rule(
                 "maps-mark-what-counts",
-                "Salient pixels lower the score more than pixels elsewhere",
-                "deletion_p_value",
-                "Deletion: Petsiuk et al., BMVC 2018, held against masks of the same shape. A "
-                f"p-value has no interval; the level of 0.05 {_CONVENTION}.",
-                max=0.05,
-                decide="estimate",
+                "Deleting salient pixels lowers the score more than deleting pixels elsewhere "
+                "(difference of log-odds)",
+                "deletion_drop",
+                "Arithmetic, not law: 0 is chance. Deletion: Petsiuk et al., BMVC 2018, held "
+                "against masks of the same shape.",
+                min=0,
             ),
         ),
     ),

@@ -228,30 +228,6 @@ def expected_over_observed(score: Array, label: Array, clusters: Array) -> Inter
     )
 
 
-def stability(index: float, n: float, m: float, bins: int) -> tuple[float, float]:
-    """Return the limits of a stability index from bins of n and m effective events.
-
-    Where both come from one population, index × n m / (n + m) is close to chi-square with
-    bins − 1 degrees of freedom (Yurdakul & Naranjo, J. Risk Model Validation 14, 2020); the
-    non-central chi-square is inverted. Design effects are in n and m (Rao & Scott 1981).
-    """
-    from scipy.optimize import brentq
-    from scipy.stats import chi2, ncx2
-
-    scale, freedom = n * m / (n + m), bins - 1
-    seen = index * scale
-
-    def shift(below: float) -> float:
-        if chi2.cdf(seen, freedom) <= below:
-            return 0.0
-        high = seen + 40 * math.sqrt(seen) + 400
-        return float(brentq(lambda at: ncx2.cdf(seen, freedom, at) - below, 1e-12, high))
-
-    outside = (1 - LEVEL) / 2
-    # Chance alone lifts a measured index, so that limits of a small one can end below it.
-    return min(shift(1 - outside) / scale, index), max(shift(outside) / scale, index)
-
-
 def too_few(label: Array) -> str:
     """Say how many frauds there are, as the reason for what is not measured."""
     frauds = int((label == 1).sum())

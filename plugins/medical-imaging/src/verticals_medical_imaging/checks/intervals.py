@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from verticals.intervals import Interval, design_effect, exact, simultaneous_z, z_value
+from verticals.intervals import Interval, design_effect, exact, mean, simultaneous_z, z_value
 from verticals.intervals.base import t_value
 from verticals.table import Array
 from verticals_medical_imaging import measures
@@ -103,6 +103,52 @@ def calibration_error(
         upper=min(1.0, estimate + t * math.sqrt(widest)),
         n=n,
         method=f"{gaps.size} bins of equal counts, {method}",
+    )
+
+
+def mean_error(score: Array, label: Array, unit: Array, level: float = LEVEL) -> Interval:
+    """Compute mean score − share of positives by Student's t over persons; 0 is good, −1..1.
+
+    Calibration in the large (Van Calster et al., BMC Medicine 17, 2019), on the scale of the
+    probability.
+    """
+    found = mean(score - label, units=unit, level=level)
+    return replace(found, method=f"mean probability less share of positives, {found.method}")
+
+
+def worst_bin(score: Array, label: Array, unit: Array, level: float = LEVEL) -> Interval:
+    """Compute the largest |mean score − share of positives| of the bins; range 0..1.
+
+    The limits of all bins hold at once (Bonferroni), each Clopper–Pearson's of its share, widened
+    by the design effect of persons: the true maximum lies between the largest of the bins' least
+    distances and the largest of their greatest ones. A bin of fewer than ten persons is not told.
+    """
+    if not score.size:
+        return none("no image")
+    place = measures.score_bins(score)
+    bins = int(place.max()) + 1
+    sizes, least, most = [], [], []
+    for number in range(bins):
+        here = place == number
+        if persons(unit[here]) < MIN_EVENTS:
+            return none(f"insufficient: a bin of fewer than {MIN_EVENTS} persons", score.size)
+        found = share(label[here] == 1, unit[here], 1 - (1 - level) / bins)
+        if found.estimate is None or found.lower is None or found.upper is None:
+            return none("no image in a bin", score.size)
+        centre = float(score[here].mean())
+        ends = (found.lower - centre, found.upper - centre)
+        sizes.append(abs(found.estimate - centre))
+        least.append(max(0.0, ends[0], -ends[1]))
+        most.append(max(map(abs, ends)))
+    worst = int(np.argmax(sizes))
+    here = place == worst
+    return Interval(
+        estimate=sizes[worst],
+        lower=max(least),
+        upper=max(most),
+        n=score.size,
+        method=f"worst of {bins} bins of equal counts: {score[here].mean():.1%} predicted, "
+        f"{label[here].mean():.1%} observed; Clopper–Pearson, all bins at once",
     )
 
 

@@ -41,7 +41,7 @@ def _method(table: Table, place: int) -> Iterator[Measurement]:
     yield told(
         "deletion_drop",
         "drop",
-        "log-odds lost by salient pixels less those elsewhere, t over images",
+        f"log-odds lost by salient pixels less those elsewhere, t over images; {_p(table, place)}",
         "drop_lower",
         "drop_upper",
     )
@@ -51,6 +51,11 @@ def _method(table: Table, place: int) -> Iterator[Measurement]:
         hits = exact(int(table["hits"][place]), boxes)
         found = intervals.held_to_minimum(hits, boxes, boxes, "images with a known lesion")
         yield images.measured("pointing_game", found, output=output, subject=method)
+
+
+def _p(table: Table, place: int) -> str:
+    p_value = _number(table, "p_value", place)
+    return "p not known" if p_value is None else f"p = {p_value:.3g} by exchanging masks"
 
 
 def _number(table: Table, column: str, place: int) -> float | None:

@@ -25,6 +25,7 @@ SOLUTION = SolutionInfo(
     target="verticals_student_assessment.essays.solution:SOLUTION",
     drafter="verticals_student_assessment.essays.draft:refine",
     offers=frozenset({"private"}),
+    target_kinds=frozenset({"ordinal"}),
     domain="education",
     summary="Scores essays on declared traits with intervals; uncertain ones go to a person",
     intended_use=(
@@ -114,7 +115,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         ("scores", "essays.scale"),
         _rule(
             "kappa",
-            "Machine and human agree well enough",
+            "The quadratic weighted kappa of machine and human is at least 0.70",
             "qwk",
             f"{_WILLIAMSON}: quadratic weighted kappa of at least .70, on normally distributed "
             "scores.",
@@ -122,7 +123,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         ),
         _rule(
             "mean-difference",
-            "Machine scores are not higher or lower than human ones on the whole",
+            "The mean scores of machine and human differ by at most 0.15 standard deviations",
             "smd_size",
             f"{_WILLIAMSON}: a standardised mean score difference of at most .15.",
             max=0.15,
@@ -135,7 +136,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         ("scores", "essays.scale", "essays.second_rater"),
         _rule(
             "degradation",
-            "The machine agrees with a human about as well as another human does",
+            "The kappa of machine and human is at most 0.10 below that of two humans (shortfall)",
             "qwk_degradation",
             f"{_WILLIAMSON}: a degradation from human-human agreement of less than .10.",
             max=0.10,
@@ -148,7 +149,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         ("scores", "essays.scale"),
         _rule(
             "subgroup-difference",
-            "In no group are machine scores higher or lower than human ones",
+            "In each group the mean scores of machine and human differ by at most 0.10 standard "
+            "deviations",
             "subgroup_smd_size",
             f"{_WILLIAMSON}: a standardised mean score difference of at most .10 within subgroups.",
             max=0.10,
@@ -161,7 +163,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         ("scores", "essays.scale", "essays.declared"),
         _rule(
             "coverage-as-declared",
-            "Intervals hold the human score about as often as declared",
+            "Measured coverage of the intervals is at most 0.05 below the declared one (shortfall)",
             "coverage_shortfall",
             "What is promised is the solution's own declaration; that 0.05 less is borne, so that "
             f"an audit of few essays can pass, {_CONVENTION}.",
@@ -175,7 +177,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         ("scores", "essays.scale"),
         _rule(
             "scores-most",
-            "Most essays need no person's reading",
+            "At most half of the essays go to a person",
             "routed",
             f"The limit of one half {_CONVENTION}: a machine that routes more is no help.",
             max=0.5,
@@ -188,7 +190,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         ("essays.probes",),
         _rule(
             "gaming-gains-little",
-            "Padding, repeating, shuffling and straying gain less than a quarter point",
+            "Padding, repeating, shuffling and straying raise the score by at most a quarter point",
             "gaming_gain",
             "Robustness to such probes: Higgins & Heilman 2014, Educational Measurement: Issues "
             f"and Practice 33(3), who state no limit. The limit of .25 points {_CONVENTION}.",
@@ -202,7 +204,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         ("essays.deletion",),
         _rule(
             "sentences-mark-what-counts",
-            "Deleting the strongest sentences moves the score more than deleting others",
+            "Deleting the strongest sentences moves the score more than deleting others "
+            "(difference in points)",
             "deletion_advantage",
             "Deletion: Petsiuk et al., BMVC 2018, held against random sentences. 0 is chance.",
             min=0.0,

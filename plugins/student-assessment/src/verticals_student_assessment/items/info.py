@@ -13,6 +13,7 @@ SOLUTION = SolutionInfo(
     state_version=1,
     target="verticals_student_assessment.items.solution:SOLUTION",
     drafter="verticals_student_assessment.items.draft:refine",
+    target_kinds=frozenset({"none"}),
     domain="education",
     summary="Fits items of a test and scores students on one scale, with errors of measurement",
     intended_use=(

@@ -19,10 +19,11 @@ from verticals.intervals import (
     auc,
     calibration_intercept,
     calibration_slope,
+    design_effect,
+    disparity_difference,
     holm,
-    mean_disparity,
+    mean,
 )
-from verticals.intervals.means import standard_error
 from verticals.table import Array, Table
 from verticals_student_assessment.risk import abroca
 from verticals_student_assessment.risk.measures import (
@@ -32,6 +33,8 @@ from verticals_student_assessment.risk.measures import (
     scored_outputs,
     too_few,
 )
+
+COMPARED = 30  # persons of a group whose calibration is compared, as the default policy's min_group
 
 _NO_OUTPUT = "not measured: no binary target with a label"
 
@@ -55,8 +58,8 @@ def group_curves(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Me
     """Measure ABROCA of each group against the largest one of its attribute, with p-values.
 
     P-values are by permutation of group labels, adjusted by Holm over all groups of all protected
-    attributes (strata apart). The limits are ABROCA ± the area by which the measured difference
-    of two curves may miss the true one.
+    attributes (strata apart); no rule reads them. The limits are ABROCA ± the area by which the
+    measured difference of two curves may miss the true one.
     """
     for scored in scored_outputs(tables, info):
         found = list(_compared(scored, tables["scores"], info))
@@ -67,7 +70,8 @@ def group_curves(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Me
             for item, adjusted in zip(its, holm(tests), strict=True):
                 where = (item.attribute.name, item.group)
                 output = scored.output
-                yield measurement(f"risk.abroca{of}", item.area, output=output, group=where)
+                area = _beside(item.area, adjusted)
+                yield measurement(f"risk.abroca{of}", area, output=output, group=where)
                 method = f"permutation, adjusted by Holm over {sum(t is not None for t in tests)}"
                 why = "persons have rows in both groups" if item.area.lower is not None else ""
                 p = none(f"not measured: {why}" if why else item.area.method, item.area.n)
@@ -80,23 +84,22 @@ def group_curves(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Me
 def group_calibration(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Measurement]:
     """Measure intercept, slope and error of the probability, over all and by group, and the gap.
 
-    The gap is the largest difference between groups of mean score less rate of the outcome.
+    `risk.calibration_in_the_large` is mean score less rate of the outcome, and the gap is its
+    largest difference between groups, by `verticals.intervals.disparity_difference` as in the
+    audit's own table of fairness.
     """
     for scored in scored_outputs(tables, info):
         everybody = np.ones(scored.score.size, dtype=bool)
         yield from _calibration(scored, everybody, ("", ""))
-        groups = list(audited_groups(tables["scores"], info))
+        groups = _groups(scored, tables["scores"], info)
         for attribute in dict.fromkeys(attribute for attribute, *_ in groups):
-            errors = []
-            for at, group, rows in groups:
-                if at is attribute:
-                    here = rows[scored.known]
-                    yield from _calibration(scored, here, (attribute.name, group))
-                    errors.append(_error(scored, here))
+            own = [(name, rows) for at, name, rows in groups if at is attribute]
+            for name, here in own:
+                yield from _calibration(scored, here, (attribute.name, name))
             of = "" if attribute.role == "protected" else "_of_strata"
             yield measurement(
                 f"risk.calibration_gap{of}",
-                _gap([item for item in errors if item is not None], len(errors)),
+                _gap(scored, [here for _, here in own]),
                 output=scored.output,
                 group=(attribute.name, ""),
             )
@@ -129,7 +132,7 @@ class _Compared:
 
 def _compared(scored: Scored, scores: Table, info: EvidenceInfo) -> Iterator[_Compared]:
     """Yield ABROCA of every group against the largest group of its attribute."""
-    groups = [(at, name, rows[scored.known]) for at, name, rows in audited_groups(scores, info)]
+    groups = _groups(scored, scores, info)
     for attribute in dict.fromkeys(at for at, *_ in groups):
         own = [(name, rows) for at, name, rows in groups if at is attribute]
         largest = max(range(len(own)), key=lambda place: persons(scored.unit[own[place][1]]))
@@ -170,37 +173,56 @@ def _area(scored: Scored, here: Array) -> Interval:
     return auc(scored.score[here], scored.label[here], units=scored.unit[here])
 
 
+def _beside(area: Interval, p_value: float | None) -> Interval:
+    """Return the area with its adjusted p-value told in the method."""
+    if p_value is None:
+        return area
+    return replace(area, method=f"{area.method}; p = {p_value:.3g} after Holm")
+
+
 def _calibration(scored: Scored, here: Array, group: tuple[str, str]) -> Iterator[Measurement]:
     score, label, unit = scored.score[here], scored.label[here], scored.unit[here]
     few = too_few(label, unit)
     for name, measure in (("intercept", calibration_intercept), ("slope", calibration_slope)):
         found = few if few is not None else measure(score, label, units=unit)
         yield measurement(f"risk.calibration_{name}", found, output=scored.output, group=group)
+    large = few if few is not None else mean(score - label, units=unit)
+    name = "risk.group_calibration_in_the_large" if group[0] else "risk.calibration_in_the_large"
+    yield measurement(name, large, output=scored.output, group=group)
 
 
-def _error(scored: Scored, here: Array) -> tuple[float, float, int] | None:
-    """Return mean score less rate, its standard error by person, and the persons of a group."""
-    score, label, unit = scored.score[here], scored.label[here], scored.unit[here]
-    if too_few(label, unit) is not None:
-        return None
-    error = score - label
-    spread, many = standard_error((error - error.mean()) / error.size, unit)
-    return float(error.mean()), spread, many
+def _gap(scored: Scored, groups: list[Array]) -> Interval:
+    """Return the largest difference of mean score less rate between groups of 30 persons or more.
 
-
-def _gap(errors: list[tuple[float, float, int]], groups: int) -> Interval:
-    n = sum(many for *_, many in errors)
-    if len(errors) < 2:
-        return none("insufficient: no two groups with ten persons of each outcome", n)
-    found = mean_disparity(*zip(*errors, strict=True))
-    left_out = groups - len(errors)
+    A smaller group can only widen the gap, so that with one no limit holds above.
+    """
+    kept = [here for here in groups if persons(scored.unit[here]) >= COMPARED]
+    n = sum(int(here.sum()) for here in kept)
+    if len(kept) < 2:
+        return none(f"insufficient: no two groups of {COMPARED} persons", n)
+    label = [scored.label[here] for here in kept]
+    found = disparity_difference(
+        [float(happened.sum()) for happened in label],
+        [happened.size for happened in label],
+        design_effects=[
+            design_effect(happened, scored.unit[here])
+            for happened, here in zip(label, kept, strict=True)
+        ],
+        offsets=[float(scored.score[here].mean()) for here in kept],
+    )
     method = f"largest difference of mean score less rate, {found.method}"
-    if (
-        left_out and found.estimate is not None
-    ):  # such a group can only widen the gap, so that no limit holds above
-        method += f"; {left_out} of {groups} groups have fewer than ten persons of an outcome"
-        return replace(found, upper=1.0, method=method)
-    return replace(found, method=method)
+    left_out = len(groups) - len(kept)
+    if not left_out or found.estimate is None:
+        return replace(found, method=method)
+    method += f"; {left_out} of {len(groups)} groups have fewer than {COMPARED} persons"
+    return replace(found, upper=1.0, method=method)
+
+
+def _groups(
+    scored: Scored, scores: Table, info: EvidenceInfo
+) -> list[tuple[AttributeInfo, str, Array]]:
+    """Return each group with the mask of its rows among the labelled ones."""
+    return [(at, name, rows[scored.known]) for at, name, rows in audited_groups(scores, info)]
 
 
 def _known(value: float) -> float | None:

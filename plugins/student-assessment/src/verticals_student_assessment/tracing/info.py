@@ -22,6 +22,7 @@ SOLUTION = SolutionInfo(
     target=f"{_ROOM}.solution:SOLUTION",
     drafter=f"{_ROOM}.draft:refine",
     offers=frozenset({"private", "attributions", "reasons", "online"}),
+    target_kinds=frozenset({"binary"}),
     domain="education",
     summary="Predicts whether a student's next answer is right, from the student's earlier answers",
     intended_use=(
@@ -77,7 +78,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         "AUC and accuracy over all answers, along a student's history, and by group",
         _rule(
             "ranks-beyond-chance",
-            "Right answers are ranked above wrong ones",
+            "The area under the ROC curve is at least that of a random order",
             "auc",
             "Arithmetic, not law: a random order has an area of 0.5. How much more a use needs is "
             "for its owner to decide, in a policy of its own.",
@@ -85,7 +86,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         ),
         _rule(
             "alike-ranking",
-            "Answers are predicted about as well in every group",
+            "The areas under the ROC curve of groups differ by at most 0.1",
             "auc_gap",
             "Ranking within each group as a matter of fairness in education: Gardner, Brooks & "
             "Baker, LAK 2019, who compare whole ROC curves and state no limit. The limit of 0.1 "
@@ -100,14 +101,16 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         "Gain in AUC over the item's mean and over the best logistic regression, same answers",
         _rule(
             "beyond-item-mean",
-            "Knowing the student adds to knowing the item",
+            "Knowing the student raises the area under the ROC curve over that of the item alone "
+            "(gain)",
             "gain_over_item_mean",
             "Arithmetic, not law: without a gain the student's history is read for nothing.",
             min=0.0,
         ),
         _rule(
             "no-worse-than-regression",
-            "The model does about as well as a logistic regression on counts",
+            "The area under the ROC curve is at most 0.01 below that of a logistic regression on "
+            "counts (gain, −0.01 or more)",
             "gain_over_best_lr",
             "Gervet et al., Journal of Educational Data Mining 12, 2020, find that regression hard "
             f"to beat on small logs, and state no limit; that 0.01 less is borne {_CONVENTION}.",
@@ -121,7 +124,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         "Mean probability less share right, in all, along a history and by group; slope",
         _rule(
             "calibrated",
-            "A probability means about what it says, in all and in every group",
+            "Mean probability less the share of right answers lies between −0.05 and 0.05, in all "
+            "and in every group",
             "calibration_gap",
             f"The limits of ±0.05 {_CONVENTION}; 0 is perfect.",
             min=-0.05,
@@ -135,7 +139,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         "Whether a score moves when only the answer that it predicts is turned round",
         _rule(
             "own-answer-unseen",
-            "No score has seen the answer that it predicts",
+            "No score moves with the answer that it predicts (share that moves)",
             "own_answer_moves",
             "Arithmetic, not law: a score that moves with its own answer is no prediction (label "
             "leakage: Liu et al., pyKT, NeurIPS 2022 datasets and benchmarks).",

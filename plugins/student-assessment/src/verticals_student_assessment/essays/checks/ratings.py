@@ -50,7 +50,7 @@ def ratings(tables: Mapping[str, Table]) -> Iterator[Ratings]:
     for trait in dict.fromkeys(scale["trait"].tolist()):
         own = scale["trait"] == trait
         points = np.asarray(scale["points"][own], dtype=float)
-        names = [f"{trait}_{what}" for what in ("points", "score", "lower", "upper")]
+        names = [f"{trait}{what}" for what in ("", "_level", "_lower", "_upper")]
         if f"target:{trait}" not in scores or any(name not in scores for name in names):
             continue
         code = np.asarray(scores[f"target:{trait}"], dtype=float)

@@ -25,6 +25,7 @@ from verticals_student_assessment.items.dif.logistic import (
 from verticals_student_assessment.items.dif.mantel import (
     ALPHA,
     LARGE,
+    LARGE_POLYTOMOUS,
     MIN_PERSONS,
     DifStatistics,
     dif_statistics,
@@ -75,13 +76,16 @@ class _Compared:
             subject=subject,
         )
 
-    def count(self, check: str, found: int, undecided: int, items: int, how: str) -> Measurement:
-        """Return a count of items, whose upper limit adds those on which nothing is known."""
-        known = items > undecided
+    def count(
+        self, check: str, found: int, unknown: int, may_be: int, items: int, how: str
+    ) -> Measurement:
+        """Return a count of items, whose upper limit adds those not measured and those in doubt."""
+        known = items > unknown
+        most = float(found + unknown + may_be)
         return self.measured(
             self.check(check),
             float(found) if known else None,
-            limits=(float(found), float(found + undecided)) if known else (None, None),
+            limits=(float(found), most) if known else (None, None),
             n=self.about.reference_persons + self.about.persons,
             method=how if known else f"insufficient: {how}",
         )
@@ -100,7 +104,8 @@ def mantel_haenszel(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable
     `items.dif_mh` is MH D-DIF of a dichotomous item and `items.dif_smd` SMD / SD of a polytomous
     one, by item (`subject`), attribute and focal group, with 95 % limits; the class is in the
     method. `items.dif_c_items` counts the items in class C; its upper limit adds those that could
-    not be classed, so that a rule of no such item passes only where all were.
+    not be classed and those whose limits reach the size of class C. So a rule of no such item
+    passes only where the effect of every item is shown to be smaller, never for want of evidence.
     """
     names, compared = _compared(tables)
     for one in compared:
@@ -118,7 +123,8 @@ def logistic(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Measur
 
     `items.dif_logistic` is the change in Nagelkerke's R², by item, attribute and focal group;
     `items.dif_logistic_items` counts the items where it is moderate or large and the test of both
-    terms, adjusted by Holm over the items, is significant.
+    terms, adjusted by Holm over the items, is significant. Its upper limit adds those where it is
+    as large and not significant: they are open, not free of DIF.
     """
     names, compared = _compared(tables)
     for one in compared:
@@ -176,25 +182,25 @@ def _item_method(one: _Compared, found: DifStatistics, item: int, adjusted: floa
 def _summaries(one: _Compared, found: DifStatistics) -> Iterator[Measurement]:
     """Yield the count of class C, of what may be as large, and the share not measured."""
     classed = _enough(found) & (found.ets != "")
-    undecided = int((~classed).sum())
+    lower, upper = found.limits()
+    large = np.where(found.polytomous, LARGE_POLYTOMOUS, LARGE)
+    with np.errstate(invalid="ignore"):
+        reaches = (np.maximum(-lower, upper) >= large) & (found.ets != "") & (found.ets != "C")
+    unknown, may_be = int((~classed).sum()), int((classed & reaches).sum())
     yield one.count(
         "items.dif_c_items",
         int((classed & (found.ets == "C")).sum()),
-        undecided,
+        unknown,
+        may_be,
         classed.size,
         f"ETS class C (CC), {SMALLER_GROUP} persons in the smaller group and {BOTH_GROUPS} in both "
-        f"needed; {undecided} of {classed.size} items not classed",
+        f"needed; {unknown} of {classed.size} items not classed, {may_be} others may be as large",
     )
-    n = one.about.reference_persons + one.about.persons
-    lower, upper = found.limits()
-    known = ~found.polytomous & (found.ets != "")
-    with np.errstate(invalid="ignore"):
-        reaches = known & (np.maximum(-lower, upper) >= LARGE) & (found.ets != "C")
     yield one.measured(
         "items.dif_c_not_excluded",
-        float(reaches.sum()) if known.any() else None,
-        n=n,
-        method="dichotomous items not in class C whose 95 % limits reach |D-DIF| 1.5",
+        float(reaches.sum()) if (found.ets != "").any() else None,
+        n=one.about.reference_persons + one.about.persons,
+        method="items not in class C whose 95 % limits reach |D-DIF| 1.5 (|SMD / SD| .25)",
     )
     yield one.measured(
         "items.dif_unmeasured",
@@ -217,18 +223,19 @@ def _logistic(one: _Compared, cells: Cells, names: tuple[str, ...]) -> Iterator[
             n=int(answered[item]) if effect is not None else 0,
             method=_logistic_method(one, found, item, adjusted[item]),
         )
-    shown = sum(
-        p_value is not None and p_value < ALPHA and effect >= JODOIN_GIERL[0]
-        for p_value, effect in zip(adjusted, found.effect, strict=True)
-    )
-    undecided = sum(p_value is None for p_value in adjusted)
+    known = [value for value in zip(adjusted, found.effect, strict=True) if value[0] is not None]
+    large = [p_value for p_value, effect in known if effect >= JODOIN_GIERL[0]]
+    shown = sum(p_value < ALPHA for p_value in large if p_value is not None)
+    unknown, may_be = len(names) - len(known), len(large) - shown
     yield one.count(
         "items.dif_logistic_items",
         shown,
-        undecided,
+        unknown,
+        may_be,
         len(names),
         f"Holm-adjusted p < {ALPHA} and a change in R² of {JODOIN_GIERL[0]} or more; "
-        f"{undecided} of {len(names)} items not measured",
+        f"{unknown} of {len(names)} items not measured, {may_be} others as large without p < "
+        f"{ALPHA}",
     )
 
 

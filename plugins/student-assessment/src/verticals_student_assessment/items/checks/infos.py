@@ -29,12 +29,14 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "no-item-in-class-c",
-                "No item works very differently for persons of the same score",
+                "No item is in ETS class C, very different for persons of the same score (count "
+                "of such items)",
                 "dif_c_items",
                 "ETS classes: Dorans & Holland 1993, Zwick, ETS RR-12-08, 2012. ETS and NAEP have "
                 "persons review an item in class C before it counts. With fewer than 200 persons "
                 "in the smaller group or 500 in both (Zieky 1993, for test assembly) an item is "
-                f"not classed. That one such item is a finding {_CONVENTION}.",
+                "not classed. Such an item, or one whose limits reach the size of class C, leaves "
+                f"the rule open. That one item in class C is a finding {_CONVENTION}.",
                 max=0,
             ),
         ),
@@ -48,13 +50,15 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "no-regression-dif",
-                "No item shows moderate or large DIF, uniform or not",
+                "No item shows moderate or large DIF by logistic regression, uniform or not "
+                "(count of such items)",
                 "dif_logistic_items",
                 "Moderate is a change in Nagelkerke's R² of .035 or more (Jodoin & Gierl, Applied "
                 "Measurement in Education 14, 2001), significant after Holm (1979) over the items. "
                 "R² moves little with uniform DIF: items at the lower end of class C stay below "
                 "this (benchmarks/dif_simulation.py), so that it adds to the rule on class C and "
-                f"does not stand in for it. That one such item is a finding {_CONVENTION}.",
+                "does not stand in for it. An item as large that is not significant leaves the "
+                f"rule open. That one such item is a finding {_CONVENTION}.",
                 max=0,
             ),
         ),
@@ -68,7 +72,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "reliable",
-                "Scores tell persons apart",
+                "The reliability of the scores is at least 0.70",
                 "reliability",
                 "The EFPA review model of tests (2013) calls a reliability below .70 inadequate. "
                 "Nunnally & Bernstein (1994) ask for .90 or more where persons are decided upon: "
@@ -86,10 +90,12 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "items-fit",
-                "The model fits most items",
+                "At most a tenth of the items misfit the model",
                 "misfit",
-                "The share is of the items at hand, so that it has no interval; significance grows "
-                f"with the number of persons, and the limit of 0.1 {_CONVENTION}.",
+                "Significance grows with the number of persons, and among few it shows nothing: "
+                "items with an RMSD (Köhler et al. 2020) of 0.1 or more that are not significant "
+                "leave the rule open. That RMSD and the limit of a tenth of the items are "
+                "conventions of this plugin, not law.",
                 max=0.1,
             ),
         ),
@@ -103,7 +109,7 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
         rules=(
             _rule(
                 "precise-at-the-cut",
-                "A score at the cut is precise",
+                "The standard error at a cut score is at most half a standard deviation of ability",
                 "cut_error",
                 "The Standards for Educational and Psychological Testing (2014, standard 2.14) ask "
                 "for the standard error in the vicinity of each cut score and state no limit. 0.5 "
@@ -114,7 +120,8 @@ CHECKS: tuple[AuditCheckInfo, ...] = (
             ),
             _rule(
                 "consistent-decisions",
-                "A parallel test would mostly decide the same",
+                "At least four fifths of persons would stay on their side of the cut in a "
+                "parallel test",
                 "classification_consistency",
                 "The Standards (2014, standard 2.16) ask for the share of persons classified the "
                 f"same way on two occasions and state no limit; 0.8 {_CONVENTION}.",

@@ -6,16 +6,17 @@ adjusts p-values, and nobody recomputes them here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from verticals.evidence import EvidenceInfo, Measurement
-from verticals.intervals import exact, holm
-from verticals.table import Table
+from verticals.intervals import holm
+from verticals.table import Array, Table
 
 MIN_PERSONS = 10
 ALPHA = 0.05
+LARGE_EFFECT = 0.1  # RMSD, as a share of the highest score: a convention of this plugin
 
 
 def reliability(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Measurement]:
@@ -43,6 +44,8 @@ def item_fit(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Measur
 
     `items.fit` is the item's effect size where there is one, else its p-value adjusted by Holm
     over the items of the same statistic; `items.misfit` the share with such a p-value below .05.
+    Its upper limit adds the items that were not measured, and those without such a p-value whose
+    effect is `LARGE_EFFECT` or more or not known: that no misfit is shown shows no fit.
     """
     table = tables["items.fit"]
     kinds = np.array([str(value) for value in table["statistic"]], dtype=object)
@@ -56,19 +59,7 @@ def item_fit(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Measur
         adjusted = holm(p_values)
         for row, p_value in zip(rows, adjusted, strict=True):
             yield _fit(table, int(row), kind, p_value)
-        known = [value for value in adjusted if value is not None]
-        wrong = sum(value < ALPHA for value in known)
-        share = exact(wrong, len(known))
-        yield Measurement(
-            check="items.misfit",
-            subject=kind,
-            estimate=share.estimate,
-            lower=share.estimate,
-            upper=share.estimate,
-            n=share.n,
-            method=f"share of the items whose Holm-adjusted p of {kind} is below {ALPHA}; "
-            f"{rows.size - len(known)} of {rows.size} items not measured",
-        )
+        yield _misfit(table, rows, kind, adjusted)
 
 
 def cut_scores(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Measurement]:
@@ -98,6 +89,29 @@ def cut_scores(tables: Mapping[str, Table], info: EvidenceInfo) -> Iterable[Meas
                 subject=cut,
                 method=f"{what}, {where}, by the model",
             )
+
+
+def _misfit(table: Table, rows: Array, kind: str, adjusted: Sequence[float | None]) -> Measurement:
+    """Return the share of items that misfit; the limits say what is left open."""
+    known = [
+        (p_value < ALPHA, _number(table["effect"][row]))
+        for row, p_value in zip(rows, adjusted, strict=True)
+        if p_value is not None
+    ]
+    wrong = sum(misfits for misfits, _ in known)
+    may_be = sum(not no and (size is None or size >= LARGE_EFFECT) for no, size in known)
+    n, items = len(known), rows.size
+    return Measurement(
+        check="items.misfit",
+        subject=kind,
+        estimate=wrong / n if n else None,
+        lower=wrong / items if n else None,
+        upper=(wrong + may_be + items - n) / items if n else None,
+        n=n,
+        method=f"share of the items whose Holm-adjusted p of {kind} is below {ALPHA}; {items - n} "
+        f"of {items} items not measured, {may_be} others with an RMSD of {LARGE_EFFECT} or more or "
+        "not known",
+    )
 
 
 def _fit(table: Table, place: int, kind: str, adjusted: float | None) -> Measurement:
