@@ -219,6 +219,9 @@ PROMISE: Mapping[str, Any] = {
     "unit": "row",
     "units": 900,
     "accountant": "PRV",
+    "noise_multiplier": 14.669,
+    "sampling_rate": 1.0,
+    "steps": 200,
     "unsafe_noise_seed": None,
     "statement": ["Covers every row.", "Does not cover the evidence."],
 }

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from verticals.errors import AuditError
+from verticals_compliance.accounting import Accounting
 from verticals_compliance.findings import Facts, Measured, exit_code, findings, status
 from verticals_compliance.policy import (
     METRICS,
@@ -210,6 +211,7 @@ def _facts(**changes) -> Facts:
         "fairness": (),
         "privacy": privacy,
         "privacy_units": None,
+        "accounting": Accounting(status="no promise"),
         "explanations": (),
         "protected_reasons": None,
         "checks": (),

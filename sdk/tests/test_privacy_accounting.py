@@ -140,6 +140,7 @@ def test_nearly_full_batches_agree_with_full_ones() -> None:
     full = plan(epsilon=2.0, delta=1e-4, units=1_000, sampling_rate=1.0, steps=20)
     nearly = plan(epsilon=2.0, delta=1e-4, units=1_000, sampling_rate=0.999, steps=20)
     assert nearly.accountant == "prv"
+    assert nearly.accountant_version.startswith("opacus ")
     assert nearly.noise_multiplier == pytest.approx(full.noise_multiplier, rel=0.02)
 
 
@@ -220,7 +221,8 @@ def test_record_says_what_was_spent_and_what_is_not_covered(planned: PrivacyPlan
     record = record_of(planned, noise_source=OPERATING_SYSTEM)
     assert record.epsilon == planned.epsilon
     assert record.neighbouring == "add or remove one unit"
-    assert record.accountant_version.startswith("opacus ")
+    assert record.accountant_version.startswith("verticals-sdk ")
+    assert record.accountant_version.endswith("(Balle and Wang 2018)")
     text = " ".join(record.statement)
     for words in ("number of training rows (900)", "public", "choice of options", "test parts"):
         assert words in text

@@ -22,12 +22,13 @@ from verticals.evidence import Evidence
 from verticals.files import write_file
 from verticals.plugin import AuditCheckInfo
 from verticals.strictjson import parse_json
+from verticals_compliance.accounting import Accounting, account
 from verticals_compliance.applicability import set_aside
 from verticals_compliance.cells import with_pooled_groups
 from verticals_compliance.checks import Checks, run_checks
 from verticals_compliance.explanations import explanations, protected_reasons
 from verticals_compliance.fairness import compared, fairness
-from verticals_compliance.findings import Facts, findings, unmeasured_check
+from verticals_compliance.findings import Facts, contradictions, findings, unmeasured_check
 from verticals_compliance.material import Material, read_material
 from verticals_compliance.policy import Policy, with_rules
 from verticals_compliance.privacy import privacy_section
@@ -57,6 +58,7 @@ class Audit:
     policy: Policy
     checks: Checks
     material: Material
+    accounting: Accounting
 
 
 def audit(
@@ -105,7 +107,9 @@ def run_audit(
     material = read_material(with_pooled_groups(evidence, policy.min_cell), bundle.contract, policy)
     facts = _facts(evidence, bundle, policy, material, plugin, seed)
     record = _record(evidence, bundle, policy, facts, plugin, seed)
-    return Audit(record=record, policy=policy, checks=plugin, material=material)
+    return Audit(
+        record=record, policy=policy, checks=plugin, material=material, accounting=facts.accounting
+    )
 
 
 def _facts(
@@ -122,6 +126,7 @@ def _facts(
         fairness=fairness(material.comparisons, policy, seed=seed),
         privacy=privacy_section(bundle.privacy, tables.get("membership"), policy.level),
         privacy_units=_units_of(bundle.privacy),
+        accounting=account(bundle),
         explanations=explanations(tables, policy.level),
         protected_reasons=protected_reasons(tables),
         checks=plugin.rows,
@@ -230,7 +235,7 @@ def _record(
         privacy=facts.privacy,
         explanations=facts.explanations,
         checks=facts.checks,
-        findings=(*findings(policy, facts), *failed),
+        findings=(*findings(policy, facts), *failed, *contradictions(facts)),
     )
 
 

@@ -8,6 +8,7 @@ names the digest of its `audit.json`. Keys are always there; what is absent is e
     solution, bundle, files, outputs   from the manifest: who made what, and whose data it shows
     contract                           targets, decision, fields with bounds, reasons and purposes
     split, training, privacy           how it was trained; the history of losses if not private
+    accounting                         what was recomputed of epsilon: bounds, status, why not
     evidence                           form, part, rows, units, attributes, names of tables
     policy                             with every rule in force, those of plugin checks included
     checks                             what became of each plugin check
@@ -85,6 +86,7 @@ def describe(
         "split": {**manifest.split, "notes": split_notes(tables)},
         "training": {"settings": manifest.training, "history": history(tables)},
         "privacy": bundle.privacy,
+        "accounting": done.accounting.to_json(),
         "evidence": _evidence(evidence),
         "policy": {**done.policy.to_json(), "digest": done.policy.digest},
         "set_aside": told(set_aside(done.policy, contract), done.policy),

@@ -1,8 +1,9 @@
 """Verify an audit: recompute every number from the evidence, and have a second witness.
 
 Everything in `audit.json` and `details.json` is made again from bundle and evidence and compared,
-number by number. Every group measure is then computed a second time, from the evidence alone, by
-fairlearn's MetricFrame, with code that shares nothing with ours but the evidence.
+number by number. An ε that the bundle's own noise, rate and steps contradict differs, too. Every
+group measure is then computed a second time, from the evidence alone, by fairlearn's MetricFrame,
+with code that shares nothing with ours but the evidence.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from verticals.bundle import Bundle, open_bundle
 from verticals.errors import AuditError
 from verticals.evidence import RECOMPUTED, Evidence, open_evidence
 from verticals.plugin import AuditCheckInfo
+from verticals_compliance.accounting import AS_RECORDED, Accounting
 from verticals_compliance.audit import read_audit, run_audit
 from verticals_compliance.checks import Checks, carried_from, run_checks
 from verticals_compliance.decisions import human_decisions
@@ -97,7 +99,12 @@ def verify_audit(
         ("details.json", details, describe(facts, model, done, oversight), DETAILS_MAY_DIFFER),
     ]
     found = _compared(pairs, record, facts, model, carried)
-    return replace(found, notes=(*found.notes, *notes))
+    untrue = _untrue(done.accounting)
+    return replace(
+        found,
+        differences=(*untrue, *found.differences),
+        notes=(*found.notes, *notes, *_as_recorded(done.accounting)),
+    )
 
 
 def evidence_path(bundle: str | Path) -> Path:
@@ -151,6 +158,26 @@ def _refuse_foreign(record: AuditRecord, bundle: Bundle, evidence: Evidence) -> 
                 f"the audit is of {what} {recorded}, but the {what} given is {found}",
                 hint=f"verify against the {what} that was audited, or audit this one",
             )
+
+
+def _untrue(found: Accounting) -> tuple[Difference, ...]:
+    """Name an ε that the bundle's own noise, rate and steps contradict."""
+    if not found.contradicts:
+        return ()
+    return (
+        Difference(
+            path="audit.json/privacy/epsilon", recorded=found.total, recomputed=found.reason
+        ),
+    )
+
+
+def _as_recorded(found: Accounting) -> tuple[str, ...]:
+    """Say which parts of ε could not be recomputed."""
+    if found.status == AS_RECORDED:
+        return (f"not recomputed, as recorded: epsilon ({found.reason})",)
+    if found.other is not None:
+        return (f"not recomputed, as recorded: epsilon {found.other:.4g} beside training",)
+    return ()
 
 
 def _oversight(

@@ -112,6 +112,7 @@ def plan(
             f"{'1' if unit == 'row' else '1 or more'}"
         )
     noise, spent = _solve_noise(epsilon, delta, sampling_rate, steps)
+    accountant = ANALYTIC if sampling_rate == 1.0 else PRV
     return PrivacyPlan(
         target_epsilon=epsilon,
         epsilon=spent,
@@ -123,8 +124,8 @@ def plan(
         noise_multiplier=noise,
         max_grad_norm=max_grad_norm,
         max_rows_per_unit=max_rows_per_unit,
-        accountant=ANALYTIC if sampling_rate == 1.0 else PRV,
-        accountant_version=accountant_version(),
+        accountant=accountant,
+        accountant_version=accountant_version(accountant),
         unsafe_noise_seed=unsafe_noise_seed,
     )
 
@@ -144,9 +145,14 @@ def epsilon_spent(history: History, *, delta: float, resolution: float = 0.01) -
     return _prv_epsilon(steps, delta, resolution)
 
 
-def accountant_version() -> str:
-    """Return the name and version of the package that accounts."""
-    return f"opacus {metadata.version('opacus')}"
+def accountant_version(accountant: str) -> str:
+    """Return the name and version of the package that computes epsilon, and the paper it follows.
+
+    Bundles made before name Opacus for the analytic Gaussian, too, which it never computed.
+    """
+    if accountant == ANALYTIC:
+        return f"verticals-sdk {metadata.version('verticals-sdk')} (Balle and Wang 2018)"
+    return f"opacus {metadata.version('opacus')} (Gopi, Lee and Wutschitz 2021)"
 
 
 def _check_budget(epsilon: float, delta: float, units: int) -> None:

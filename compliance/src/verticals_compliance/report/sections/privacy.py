@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from verticals_compliance.accounting import AGREES, CONFIRMED, CONTRADICTS
 from verticals_compliance.report.numerals import (
     at_most,
     count,
@@ -63,6 +64,8 @@ def section(record: Record) -> Section:
         told = "The noise was drawn from a known seed, as in a test. No ε holds for this model."
         note = Note(title="The promise is void", blocks=(paragraph(told),), kind="warning")
         blocks.append(note)
+    if _contradicted(record):
+        blocks.append(_contradiction(record))
     if epsilon is None:
         blocks += _none(privacy)
     else:
@@ -82,6 +85,53 @@ def _none(privacy: Json) -> Iterator[Block]:
     )
     if privacy.get("statement"):
         yield paragraph(sentence(str(privacy["statement"])))
+
+
+def _contradicted(record: Record) -> bool:
+    return record.detail("accounting").get("status") == CONTRADICTS
+
+
+def _contradiction(record: Record) -> Note:
+    reason = word(record.detail("accounting"), "reason")
+    told = (
+        f"{sentence(reason)} Which of the numbers is false, the bundle does not tell: no ε that it "
+        "states can be relied on until a person has found out."
+    )
+    title = "The record of privacy contradicts itself"
+    return Note(title=title, blocks=(paragraph(told),), kind="warning")
+
+
+def _recomputed(record: Record) -> Iterator[Block]:
+    """Say whether ε is more than a statement of the bundle."""
+    found = record.detail("accounting")
+    status, lower, upper = found.get("status"), finite(found.get("lower")), found.get("upper")
+    if status not in (CONFIRMED, AGREES, CONTRADICTS):
+        reason = word(found, "reason")
+        yield paragraph(f"ε is as recorded, not recomputed{f': {reason}' if reason else ''}.")
+        return
+    said = number(_between(lower, finite(upper)), "details:/accounting")
+    stated = at_most(found.get("stated"), 4)
+    tail = {
+        CONFIRMED: f"; the ε stated for training ({stated}) is no less",
+        AGREES: f"; the ε stated for training ({stated}) lies between them",
+        CONTRADICTS: f"; the ε stated for training is {stated}",
+    }[str(status)]
+    yield paragraph(
+        "The ε of training was recomputed from noise, rate and steps: ",
+        said,
+        f"{tail}. Method: {word(found, 'method')}.",
+    )
+    if finite(found.get("other")) is not None:
+        beside = number(f"ε = {at_most(found['other'], 4)}", "details:/accounting/other")
+        yield paragraph("What was bought beside training, ", beside, ", is as recorded.")
+
+
+def _between(lower: float | None, upper: float | None) -> str:
+    if lower is None:
+        return "without a limit"
+    if upper is None:
+        return f"at least {significant(lower, 5)}"
+    return f"between {significant(lower, 5)} and {significant(upper, 5)}"
 
 
 def _unit(record: Record, privacy: Json) -> tuple[str, str]:
@@ -108,12 +158,22 @@ def _promise(
 ) -> Iterator[Block]:
     unit, verb = _unit(record, privacy)
     budget = number(f"ε = {at_most(epsilon)} and δ = {at_most(delta, 2)}", "/privacy")
-    yield paragraph(
-        "The model was trained under differential privacy with ",
-        budget,
-        f". The promise is made for {unit}.",
-        style="lead",
-    )
+    if _contradicted(record):
+        yield paragraph(
+            "The bundle states differential privacy with ",
+            budget,
+            f" for {unit}, and its own numbers contradict it. What follows here says what the "
+            "stated values would mean.",
+            style="lead",
+        )
+    else:
+        yield paragraph(
+            "The model was trained under differential privacy with ",
+            budget,
+            f". The promise is made for {unit}.",
+            style="lead",
+        )
+    yield from _recomputed(record)
     outside = uncovered(record)
     if outside:
         told = f"Without differential privacy, and so without any limit: {joined(outside)}."
