@@ -23,7 +23,7 @@ MAX_NOISE = 1e4  # above it a step is nothing but noise
 MIN_NOISE = 0.3  # below it the accountant's grid grows without bound
 MIN_EPSILON = 0.01  # smaller ones need a grid that no memory holds, and teach nothing
 MAX_STEPS = 100_000
-MIN_DELTA = 1e-11  # below it rounding errors dominate the accountant's Fourier transform
+MIN_DELTA = 1e-10  # below it rounding lets the accountant of Opacus state too small an epsilon
 TOLERANCE = 2e-3  # of epsilon: how much of the budget may stay unspent
 MAX_ROWS_PER_UNIT = 64
 
