@@ -188,7 +188,7 @@ def _train(
 
 def _points(raw: torch.Tensor) -> Array:
     columns = heads.scores(raw.float(), TARGETS)
-    return np.stack([1 + columns[name] / 2 for name in NAMES], axis=1)
+    return np.stack([columns[name] for name in NAMES], axis=1)
 
 
 def _ridge_fit(features: Array, human: Array) -> Fit:

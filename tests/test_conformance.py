@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from verticals.errors import CallError
 from verticals.testing.conformance import CHECKS, check_name, run_checks
+from verticals.testing.data_checks import same_column
+from verticals.testing.watch import Seen, watched
 
 HERE = Path(__file__).parent
 NAMES = [check_name(check) for check in CHECKS]
@@ -43,9 +48,41 @@ def test_each_check_can_fail(name):
 def test_a_heavy_start_fails_light_import(monkeypatch):
     path = os.pathsep.join([str(HERE / "mutants_heavy"), os.environ["PYTHONPATH"]])
     monkeypatch.setenv("PYTHONPATH", path)
-    (result,) = run_checks("sound", only=["light-import"])
+    monkeypatch.syspath_prepend(str(HERE / "mutants_heavy"))
+    (result,) = run_checks("heavy", only=["light-import"])
     assert result.status == "failed"
     assert "pandas" in result.message
+    (other,) = run_checks("sound", only=["light-import"])
+    assert other.status == "passed"
+
+
+@pytest.mark.parametrize("call", ["connect", "connect_ex"])
+def test_a_connection_is_seen_and_refused(call):
+    seen = Seen()
+    with watched(seen), socket.socket() as own, pytest.raises(OSError, match="no network"):
+        getattr(own, call)(("198.51.100.7", 9))
+    assert seen.calls == ["198.51.100.7"]
+    assert socket.socket.connect.__name__ == "connect"  # put back afterwards
+
+
+def test_new_and_changed_files_of_the_working_folder_are_seen(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.txt").write_text("a")
+    (tmp_path / "kept.txt").write_text("a")
+    seen = Seen()
+    with watched(seen):
+        (tmp_path / "old.txt").write_text("ab")
+        (tmp_path / "new.csv").write_text("1")
+    assert seen.files == ["new.csv", "old.txt"]
+
+
+def test_what_is_inside_a_column_may_not_change_either():
+    """Sequences lie in object columns, of which a shallow copy would change too."""
+    column = np.empty(2, dtype=object)
+    column[:] = [np.array([1.0, 2.0]), np.array([3.0])]
+    before = copy.deepcopy(column)
+    column[0][0] = 9.0
+    assert not same_column(before, column)
 
 
 def test_an_unknown_check_is_named():

@@ -385,6 +385,25 @@ def test_a_rule_makes_the_gap_of_errors_material(credit) -> None:
     assert record.findings[0].status == "fail"
 
 
+def test_an_ordinal_target_is_measured_in_steps_beside_its_points(credit) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 4, 300).astype(float)
+    step = np.clip(truth + rng.normal(0, 0.5, 300), 0, 3)
+    outputs = (
+        OutputInfo(name="mark", kind="real", target="mark", target_kind="ordinal"),
+        OutputInfo(name="mark_step", kind="ordinal", target="mark", target_kind="ordinal"),
+    )
+    _, record, _ = _other_case(
+        credit,
+        Target(name="mark", column="mark", kind="ordinal", values=("1", "2", "3", "4")),
+        {"mark": step + 1, "mark_step": step, "target:mark": truth},
+        outputs,
+    )
+    found = _metrics(record, "mark_step")
+    assert found["mae"].estimate == pytest.approx(np.abs(step - truth).mean())
+    assert {row.output for row in record.fairness} == {"mark_step"}
+
+
 @pytest.mark.parametrize("kind", ["categorical", "ordinal"])
 def test_several_classes(credit, kind) -> None:
     rng = np.random.default_rng(0)

@@ -41,7 +41,7 @@ def field_cells(encoder: Encoder, name: str, table: Table) -> np.ndarray:
     return encoder.encode(table)[block][:, columns]
 
 
-def test_numbers_fill_bins_between_bounds_and_missing_has_its_own_column():
+def test_numbers_fill_bins_between_bounds_and_a_missing_one_is_the_middle_and_a_flag():
     encoder = build_encoder(FIELDS, bins=4)
     expected = [
         [0, 0, 0, 0, 0],
@@ -49,25 +49,28 @@ def test_numbers_fill_bins_between_bounds_and_missing_has_its_own_column():
         [1, 1, 1, 1, 0],
         [0, 0, 0, 0, 0],
         [1, 1, 1, 1, 0],
-        [0, 0, 0, 0, 1],
+        [0.875, 0.625, 0.375, 0.125, 1],
     ]
     assert field_cells(encoder, "income", bound_table()).tolist() == expected
     assert encoder.inputs.edges["income"] == (0.0, 25.0, 50.0, 75.0, 100.0)
 
 
-def test_categories_are_one_hot_with_other_and_missing():
+def test_categories_are_one_hot_and_what_is_not_declared_is_their_mean_and_a_flag():
     cells = field_cells(build_encoder(FIELDS), "job", bound_table())
     assert cells.argmax(axis=1).tolist() == [0, 1, 2, 3, 4, 0]
-    assert (cells.sum(axis=1) == 1).all()
+    assert cells[:, 3:].sum(axis=1).tolist() == [0, 0, 0, 1, 1, 0]  # other, missing
+    np.testing.assert_allclose(cells[3:5, :3], 1 / 3)
+    assert (cells[[0, 1, 2, 5]].sum(axis=1) == 1).all()
 
 
 def test_booleans_and_levels():
     encoder = build_encoder(FIELDS)
     owner = field_cells(encoder, "owner", bound_table())
-    assert owner.tolist() == [[0, 0], [1, 0], [0, 1], [1, 0], [0, 0], [1, 0]]
+    assert owner.tolist() == [[0, 0], [1, 0], [0.5, 1], [1, 0], [0, 0], [1, 0]]
     grade = field_cells(encoder, "grade", bound_table())
-    thermometer = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1], [0, 0, 1], [1, 1, 0]]
-    assert grade.tolist() == thermometer
+    unknown = [2 / 3, 1 / 3, 1]
+    thermometer = [[0, 0, 0], [1, 0, 0], [1, 1, 0], unknown, unknown, [1, 1, 0]]
+    np.testing.assert_allclose(grade, thermometer, rtol=1e-6)
 
 
 def test_a_block_is_one_field_with_its_columns_side_by_side():
@@ -75,8 +78,8 @@ def test_a_block_is_one_field_with_its_columns_side_by_side():
     assert cells.tolist() == [
         [0, 0, 1, 0],
         [1, 0, 1, 0],
-        [0, 1, 0, 0],
-        [0, 1, 0, 0],
+        [0.5, 1, 0, 0],
+        [0.5, 1, 0, 0],
         [0, 0, 0, 0],
         [1, 0, 0, 0],
     ]
@@ -86,7 +89,7 @@ def test_a_numeric_block_shares_its_edges():
     block = Field(name="lags", kind="numeric", columns=("a", "b"), bounds=(0.0, 2.0))
     table = Table({"lags": np.array([[0.0, 1.0], [2.0, np.nan]])})
     cells = build_encoder([block], bins=2).encode(table)["table"]
-    assert cells.tolist() == [[0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 0, 1]]
+    assert cells.tolist() == [[0, 0, 0, 1, 0, 0], [1, 1, 0, 0.75, 0.25, 1]]
 
 
 def test_every_field_has_its_place_and_protected_fields_have_none():

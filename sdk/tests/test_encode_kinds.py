@@ -64,7 +64,7 @@ def test_a_sequence_is_scaled_by_its_bounds():
     encoder = build_encoder([PULSE])
     for column in (rows, uneven):
         encoded = encoder.encode(Table({"pulse": column}))["pulse"]
-        assert encoded.tolist() == [[0, 0.5, 1, 1], [0, 0, 0.25, 0]]
+        assert encoded.tolist() == [[0, 0.5, 1, 1], [0.5, 0, 0.25, 0]]
     counts = encoder.counts(Table({"pulse": rows}))
     found = [int(counts[name][0]) for name in ("rows", "missing", "below", "above", "other")]
     assert found == [8, 1, 1, 1, 0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from verticals.contract import DataContract, Decision, Field, Target
-from verticals.errors import TrainingError
+from verticals.errors import PrivacyError, TrainingError
 from verticals.finish import DecisionFinish, private_quantile, score_name
 from verticals.table import Table
 
@@ -94,3 +94,46 @@ def test_the_rows_of_one_person_weigh_one_together():
     blind = chances(many, 0.5, epsilon, draws=4000)  # by rows, the one person would decide
     assert blind[3] > 0.9
     assert math.isclose(blind.sum(), 1.0)
+
+
+def numeric_finish(epsilon, kind="numeric", **target):
+    wanted = DataContract(
+        solution="s",
+        name="n",
+        fields=(),
+        targets=(Target(name="cost", column="cost", kind=kind, **target),),
+        decision=Decision(target="cost", rate=0.2),
+    )
+    return DecisionFinish(outputs=(), contract=wanted, epsilon=epsilon)
+
+
+def test_a_private_share_of_a_numeric_target_is_drawn_between_its_bounds():
+    cost = np.random.default_rng(1).gamma(2.0, 1_500.0, 3_000)
+    finish = numeric_finish(3.0, bounds=(0.0, 20_000.0))
+    settings = finish.fit({"cost": cost}, Table({"cost": cost}))
+    decided = finish.apply({"cost": cost}, settings)["decision"].mean()
+    assert decided == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_private_share_of_an_ordinal_target_is_drawn_between_its_levels():
+    level = np.random.default_rng(2).random(3_000) * 4
+    finish = numeric_finish(3.0, "ordinal", values=("1", "2", "3", "4", "5"))
+    settings = finish.fit({"cost_step": level}, Table({"cost": level}))
+    decided = finish.apply({"cost_step": level}, settings)["decision"].mean()
+    assert decided == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_private_share_without_bounds_is_refused():
+    cost = np.arange(100.0)
+    with pytest.raises(PrivacyError, match="'cost' is by rate, and the target has no bounds"):
+        numeric_finish(3.0).fit({"cost": cost}, Table({"cost": cost}))
+    assert "cut" in numeric_finish(None).fit({"cost": cost}, Table({"cost": cost}))
+
+
+def test_a_row_without_a_score_is_undecided_and_counts_for_no_share():
+    score = np.concatenate([np.linspace(0, 1, 100), np.full(100, np.nan)])
+    finish = finish_of(Decision(target="y", rate=0.2))
+    settings = finish.fit({"score": score}, Table({"y": np.zeros(200)}))
+    decided = finish.apply({"score": score}, settings)["decision"]
+    assert decided[:100].mean() == pytest.approx(0.2, abs=0.01)
+    assert np.isnan(decided[100:]).all()

@@ -424,7 +424,7 @@ SCORED = Table(
         "student": np.array(["a", "b", "b", "c", "c"], dtype=object),
         "score": np.array([0.2, 0.7, 0.8, 0.4, 0.6]),
         "decision": np.array(["0", "1", "1", "0", "1"], dtype=object),
-        "level": np.array([1.4, 1.6, 2.2, np.nan, 0.2]),
+        "level_step": np.array([1.4, 1.6, 2.2, np.nan, 0.2]),
         "track_a": np.array([0.2, 0.3, 0.3, np.nan, 0.1]),
         "track_b": np.array([0.5, 0.3, 0.3, 0.1, 0.1]),
         "track_c": np.array([0.3, 0.4, 0.4, 0.1, 0.8]),

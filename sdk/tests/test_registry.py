@@ -16,7 +16,7 @@ import pytest
 from verticals import plugin, registry
 from verticals.contract import draft_contract
 from verticals.errors import PluginError
-from verticals.registry import Found, Problem, Registry
+from verticals.registry import Found, Problem, Registry, rules
 from verticals.table import Table
 
 GOOD = """
@@ -256,11 +256,38 @@ def test_another_version_of_the_interface_is_a_problem(site, version, upgrade):
 
 def test_the_version_before_is_still_served(site, monkeypatch):
     site.install("acme-odd", solution_hook("    return [INFO]"))
-    monkeypatch.setattr(plugin, "API_VERSION", 2)
+    monkeypatch.setattr(rules, "_SPOKEN", 2)
     assert found_by("acme-odd") == ["odd"]
-    monkeypatch.setattr(plugin, "API_VERSION", 3)
+    monkeypatch.setattr(rules, "_SPOKEN", 3)
     problems = {item.distribution: item.message for item in registry.discover().problems}
     assert problems["acme-odd"] == "api_version is 1, this verticals-sdk speaks 2 or 3"
+
+
+def test_a_plugin_that_sets_the_version_changes_nothing_for_others(site, monkeypatch):
+    monkeypatch.setattr(plugin, "API_VERSION", plugin.API_VERSION)  # put back what is set below
+    code = GOOD.replace('"good"', '"odd"')
+    site.install("a-early", f"import verticals.plugin as p; p.API_VERSION = 7\n{code}")
+    assert found_by("a-early") == ["odd"]  # and the good one is served
+    assert plugin.API_VERSION == 7  # else the test shows nothing
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("default=[1]", "option 'a' has the value [1], expected text, numbers"),
+        ("default=1, private_default={}", "option 'a' has the value {}"),
+        ("default=1, choices='12'", "option 'a' has choices '12', no tuple"),
+        ("default=3, choices=(1, 2)", "option 'a' has the default 3, no choice of it"),
+    ],
+)
+def test_an_option_that_no_command_line_can_give_is_named(site, option, told):
+    options = f"(OptionInfo(name='a', help='h', {option}),)"
+    code = GOOD.replace("api_version=1", f"api_version=1, options={options}")
+    code = code.replace('"good"', '"odd"')
+    site.install("acme-odd", f"from verticals.plugin import OptionInfo\n{code}")
+    problem = problem_of("acme-odd")
+    assert told in problem.message
+    assert "unhashable" not in problem.message
 
 
 def test_a_name_that_two_plugins_claim_is_served_for_neither(site):
@@ -419,6 +446,19 @@ def test_find_offers_the_nearest_names():
     with pytest.raises(PluginError, match="nor is any other"):
         registry.find(Registry(), "odd")
     assert registry.find(found, "odd") is found.solutions[0]
+
+
+def test_a_solution_whose_plugin_is_broken_is_said_to_be_installed():
+    broken = Problem(distribution="verticals-ood", name="entry", message="fails", hint="mend it")
+    found = Registry(solutions=(info("a:S"),), problems=(broken,))
+    with pytest.raises(PluginError, match="'ood' of verticals-ood is not served: fails") as error:
+        registry.find(found, "ood")
+    assert error.value.hint == "mend it"
+    with pytest.raises(PluginError, match="'new' is not installed") as error:
+        registry.find(found, "new")
+    assert "not served is what verticals-ood offers" in error.value.hint
+    with pytest.raises(PluginError, match="'new' of verticals-ood is not served: fails"):
+        registry.refuse_unserved(found, "new", "Verticals_ood")
 
 
 def test_a_problem_that_stops_nothing_does_not_explain_an_absence():

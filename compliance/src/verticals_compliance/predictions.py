@@ -25,10 +25,10 @@ class Predictions:
     """Hold the predictions and outcomes of one target, row by row; NaN where not known.
 
     `score` is the probability of the positive value (binary), the value itself (numeric) or the
-    expected level (ordinal). `outcome` is 1.0 for the positive value, else a code into `values`,
-    else the value. `choice` is what was decided or found most probable, coded as the outcome.
-    `probabilities` (rows, values) are there for several classes. `units` is None where every row
-    is a person of its own.
+    expected step, counted from 0 (ordinal). `outcome` is 1.0 for the positive value, else a code
+    into `values`, else the value. `choice` is what was decided or found most probable, coded as the
+    outcome. `probabilities` (rows, values) are there for several classes. `units` is None where
+    every row is a person of its own.
     """
 
     output: str
@@ -115,6 +115,8 @@ def _one(
         return _with_score(found, outputs, columns, scores, info)
     # A flag is a decision on the target, or a doubt about it, and no prediction of it.
     told = [item for item in outputs if not item.value and item.kind != "flag"]
+    if target.kind == "ordinal":  # its expected step comes before the same in points of a scale
+        told.sort(key=lambda item: item.kind != "ordinal")
     plain = [item.name for item in told if item.name in columns]
     if plain:
         score = columns[plain[0]] if target.kind in ("numeric", "ordinal") else None

@@ -14,6 +14,8 @@ import click
 
 from verticals.errors import AuditError
 from verticals.strictjson import sha256
+from verticals_compliance.audit import RECORD
+from verticals_compliance.details import DETAILS
 from verticals_compliance.report import (
     Format,
     build,
@@ -54,6 +56,12 @@ def report(folder: Path, out: Path, profiles: tuple[str, ...], as_json: bool) ->
     document = build(record, chosen)
     ending = out.suffix.lower().lstrip(".")
     data = render(document, ending, _formats(ending))
+    own = [folder.resolve() / name for name in (RECORD, DETAILS)]
+    if out.resolve() in own:
+        raise AuditError(
+            f"--out {out} is a file of the audit itself, expected another name",
+            hint=f"verticals report {folder} --out report.html",
+        )
     _write(out, data)
     counts = Counter(str(finding["status"]) for finding in record.many("findings"))
     findings = {status: counts.get(status, 0) for status in ORDER}

@@ -138,8 +138,8 @@ def test_without_an_amount_nothing_is_asked_of_amounts():
 
 def test_without_a_time_the_draft_asks_for_it():
     raw = payments()
-    later = raw.with_columns({"known_at": raw["booked_at"]})
-    draft, contract = drafted(later)  # of two times none is taken
+    other = raw.with_columns({"sent_at": raw["booked_at"]})
+    draft, contract = drafted(other)  # of two times of which nothing tells the first none is taken
     assert not contract.time
     assert all(item.history is None for item in contract.entities)
     assert said(draft, "declare the time of the event, such as time: booked_at")

@@ -11,12 +11,14 @@ import pytest
 from PIL import Image
 
 import verticals
+from verticals.api.raw import iter_raw
 from verticals.cli.main import run
 from verticals.data import write_table
-from verticals.errors import BundleError, CallError, DataError
+from verticals.errors import BadFileError, BundleError, CallError, DataError
 from verticals.table import Table
 from verticals_medical_imaging import reading
 from verticals_medical_imaging.demo import demo
+from verticals_medical_imaging.reader import ImageReader
 from verticals_medical_imaging.synthesize import synthesize
 from verticals_medical_imaging.trace import hashed_uid, read_trace
 
@@ -110,13 +112,30 @@ def test_the_command_line_goes_on_and_says_what_it_skipped(bundle, folder, tmp_p
     write_table(tmp_path / "t.csv", Table({"image_id": np.arange(2), "path": names}))
     call = ["predict", str(bundle), "--data", str(tmp_path / "t.csv"), "--out"]
     assert run([*call, str(tmp_path / "s.csv")]) == 2
+    told = capsys.readouterr().err
+    assert "row 2: 'none.png'" in told  # as with --skip-bad
+    assert "--skip-bad" in told.split("hint: ")[1]
     assert not (tmp_path / "s.csv").exists()
     assert run([*call, str(tmp_path / "s.csv"), "--skip-bad"]) == 0
     assert "1 of 2 files were skipped: row 2: 'none.png'" in capsys.readouterr().err
 
 
-def dicom_folder(root, count=3):
-    """Write DICOM files of one study, each with a UID and a name that must not leak."""
+def test_a_bad_file_is_named_by_its_row_of_the_whole_table(bundle, folder, tmp_path):
+    (tmp_path / "a.png").write_bytes((folder / "png/0000.png").read_bytes())
+    names = np.array(["a.png"] * 5 + ["none.png"], dtype=object)
+    write_table(tmp_path / "t.csv", Table({"image_id": np.arange(6), "path": names}))
+    contract = verticals.open(bundle).bundle.contract
+    chunks = iter_raw(contract, tmp_path / "t.csv", readers={"image": ImageReader()}, rows=2)
+    with pytest.raises(BadFileError, match=r"^row 6: 'none\.png'") as caught:
+        list(chunks)
+    assert caught.value.row == 6
+
+
+def dicom_folder(root, count=3, lacking=()):
+    """Write DICOM files of one study, each with a UID and a name that must not leak.
+
+    The last one lacks what is asked for.
+    """
     import pydicom
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -146,6 +165,8 @@ def dicom_folder(root, count=3):
         image.BitsAllocated = image.BitsStored = 8
         image.HighBit, image.PixelRepresentation = 7, 0
         image.PixelData = pixels[place].tobytes()
+        for name in lacking if place == count - 1 else ():
+            delattr(image, name)
         pydicom.dcmwrite(root / f"i{place}.dcm", image, enforce_file_format=True)
         uids.append(str(image.SOPInstanceUID))
     return uids
@@ -175,12 +196,61 @@ def test_a_folder_of_dicom_becomes_results_a_trace_and_reports(bundle, tmp_path,
     assert run([*call, "--out", str(out)]) == 2  # never over another's results
 
 
+EMPTY = ("StudyID", "SeriesNumber", "InstanceNumber", "PatientBirthDate", "AccessionNumber")
+
+
+def test_what_dicom_lets_a_source_leave_empty_is_empty_in_its_report(bundle, tmp_path):
+    pytest.importorskip("highdicom")
+    import pydicom
+
+    dicom_folder(tmp_path / "dicom", lacking=(*EMPTY, "ReferringPhysicianName", "StudyTime"))
+    call = ["findings", str(bundle), "--data", str(tmp_path / "dicom"), "--report", "--out"]
+    assert run([*call, str(tmp_path / "out")]) == 0
+    report = pydicom.dcmread(tmp_path / "out" / "report-3.dcm")
+    assert (report.PatientID, report.StudyID, report.PatientBirthDate) == ("P-77", "", "")
+
+
+def test_a_source_that_no_report_can_name_is_named_and_nothing_is_left(bundle, tmp_path, capsys):
+    pytest.importorskip("highdicom")
+    dicom_folder(tmp_path / "dicom", lacking=("SeriesInstanceUID", "StudyInstanceUID"))
+    trace = tmp_path / "trace.jsonl"
+    call = ["findings", str(bundle), "--data", str(tmp_path / "dicom"), "--trace", str(trace)]
+    call += ["--out", str(tmp_path / "out")]
+    assert run([*call, "--report"]) == 2
+    told = capsys.readouterr().err
+    assert "row 3: 'i2.dcm': the source image lacks StudyInstanceUID, SeriesInstanceUID" in told
+    assert "Doe" not in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dicom"]
+    assert run(call) == 0  # the same call without reports: one line for each image
+    assert len(read_trace(trace).lines) == 3
+
+
+def test_a_write_that_fails_leaves_no_folder_and_no_line(bundle, tmp_path, monkeypatch):
+    pytest.importorskip("highdicom")
+    from verticals_medical_imaging import dicom_output
+
+    dicom_folder(tmp_path / "dicom")
+    real, written = dicom_output.write_dicom, []
+
+    def full(path, dataset):
+        if written:
+            raise DataError("no space left")
+        written.append(path)
+        real(path, dataset)
+
+    monkeypatch.setattr(dicom_output, "write_dicom", full)
+    call = ["findings", str(bundle), "--data", str(tmp_path / "dicom"), "--report"]
+    call += ["--trace", str(tmp_path / "trace.jsonl"), "--out", str(tmp_path / "out")]
+    assert run(call) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dicom"]
+
+
 def test_reports_need_dicom(bundle, folder, tmp_path):
     from verticals_medical_imaging.hospital import deliver
 
     scorer = verticals.open(bundle)
     raw = scorer.raw(folder / "table.csv").table.take(slice(0, 2))
-    with pytest.raises(DataError, match="is no DICOM file"):
+    with pytest.raises(DataError, match=r"^row 1: .*is no DICOM file"):
         deliver(scorer, raw, folder, tmp_path / "o", report=True)
     pixels = Table({"path": np.zeros((1, 40, 40), dtype=np.uint8) + 7})
     with pytest.raises(CallError, match="name no file"):

@@ -199,10 +199,35 @@ class TestStructuredReport:
 
         broken = source()
         del broken.StudyInstanceUID
+        broken.SeriesInstanceUID = ""
         result = ImageResult(findings=(SURE,), sop_uid="1.2.3.1")
-        with pytest.raises(DataError, match="lacks what a DICOM result needs") as caught:
+        told = "lacks StudyInstanceUID, SeriesInstanceUID, which"
+        with pytest.raises(DataError, match=told) as caught:
             structured_report(broken, result, ALGORITHM)
         assert "Doe" not in str(caught.value)
+        odd = source()
+        odd.PatientSex = "W"
+        with pytest.raises(DataError, match="a PatientSex that DICOM does not know") as caught:
+            structured_report(odd, result, ALGORITHM)
+        assert "W" not in str(caught.value)
+
+    def test_a_source_is_not_changed_by_what_its_report_leaves_empty(self):
+        from verticals_medical_imaging.dicom_output import (
+            MAY_BE_EMPTY,
+            secondary_capture,
+            structured_report,
+        )
+
+        bare = source()
+        for name in MAY_BE_EMPTY:
+            delattr(bare, name)
+        report = structured_report(bare, ImageResult(findings=(SURE,)), ALGORITHM)
+        capture = secondary_capture(bare, np.zeros((4, 5, 3), dtype=np.uint8), ALGORITHM)
+        for name in MAY_BE_EMPTY:
+            assert name not in bare
+            assert name in report
+            assert not report[name].value
+            assert not capture[name].value
 
     def test_another_file_is_no_report(self, tmp_path):
         from verticals_medical_imaging.dicom_output import read_report

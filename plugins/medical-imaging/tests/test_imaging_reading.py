@@ -400,7 +400,7 @@ def test_a_path_never_leaves_the_data_folder(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="leads outside the data folder"):
             read_images([name], root, GREY)
     for name in ("none.png", "loop", "a\0b", "x" * 300):
-        with pytest.raises(DataError, match="row 0"):
+        with pytest.raises(DataError, match="row 1: "):
             read_images([name], root, GREY)
     with pytest.raises(DataError, match="is a folder"):
         read_images(["."], root, GREY)
@@ -425,7 +425,7 @@ def test_bad_rows_are_skipped_and_listed(tmp_path: Path) -> None:
     assert "constant" in read.skipped[0].reason
     assert read.facts["format"].tolist() == ["png", "png"]
     assert told[-1] == ("reading images", 5, 5)
-    with pytest.raises(DataError, match=r"row 1: 'black.png' is constant"):
+    with pytest.raises(DataError, match=r"row 2: 'black.png' is constant"):
         read_images(names, tmp_path, GREY)
     with pytest.raises(DataError, match="none of 2 images"):
         read_images(["black.png", "x"], tmp_path, GREY, skip_bad=True)
@@ -435,7 +435,7 @@ def test_bad_rows_are_skipped_and_listed(tmp_path: Path) -> None:
 def test_mixed_sizes(tmp_path: Path) -> None:
     png(tmp_path / "a.png")
     png(tmp_path / "b.png", np.arange(192, dtype=np.uint8).reshape(16, 12))
-    with pytest.raises(DataError, match=r"row 1: .*16×12"):
+    with pytest.raises(DataError, match=r"row 2: .*16×12"):
         read_images(["a.png", "b.png"], tmp_path, GREY)
     fit = dataclasses.replace(GREY, resize="fit")
     assert read_images(["a.png", "b.png"], tmp_path, fit).pixels.shape == (2, 8, 6)

@@ -97,8 +97,8 @@ def test_scores_need_the_essay_only(bundle):
     _, raw = demo()
     found = verticals.open(bundle, device="cpu").predict(raw.take(slice(0, 5)).select(["essay"]))
     for name in TRAITS:
-        assert (found[f"{name}_lower"] <= found[f"{name}_points"]).all()
-        assert (found[f"{name}_points"] <= found[f"{name}_upper"]).all()
+        assert (found[f"{name}_lower"] <= found[name]).all()
+        assert (found[name] <= found[f"{name}_upper"]).all()
 
 
 def test_odd_draws_leave_no_file(tmp_path):

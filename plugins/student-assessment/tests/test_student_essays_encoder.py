@@ -455,13 +455,16 @@ class TestModel:
         finish = SOLUTION.finish_for(made, None, {"shortest": 3, "longest": 500})
         held = parts(made)["calibrate"]
         settings = finish.fit(trained.predict(held), held)
-        odd = texts(None, "cat", "学校应该给我们更多的时间", "the cat runs. " * 33_334)
+        marked = "the <b>cat</b> runs."
+        odd = texts(None, "cat", "学校应该给我们更多的时间", "the cat runs. " * 33_334, marked)
         found = finish.apply(trained.predict_texts(odd), settings)
         told = found["review_reason"].tolist()
         assert finishing.EMPTY in told[0]
         assert finishing.TOO_SHORT in told[1]
         assert finishing.LANGUAGE in told[2]
         assert finishing.TOO_LONG in told[3]
+        assert finishing.MARKED in told[4]
+        assert not [reason for reason in told[:4] if finishing.MARKED in reason]
         assert (found["review"] == 1.0).all()
         numbers = [name for name in found if name != "review_reason"]
         assert all(np.isfinite(found[name][1:]).all() for name in numbers)
@@ -469,7 +472,7 @@ class TestModel:
         assert lacking == {
             f"{trait}{what}"
             for trait in ("style", "order")
-            for what in ("", "_points", "_score", "_lower", "_upper")
+            for what in ("", "_level", "_lower", "_upper", "_step")
         }
 
     def test_clipped_and_empty_are_counted(self, trained):

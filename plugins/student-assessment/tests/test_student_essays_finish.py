@@ -13,6 +13,8 @@ from verticals_student_assessment.essays import conformal
 from verticals_student_assessment.essays.finish import (
     CLIPPED,
     EMPTY,
+    MARKED,
+    MARKUP,
     OFF_TOPIC,
     STRAY,
     TOO_LONG,
@@ -47,9 +49,10 @@ def scored(rows, seed=0, spread=0.7):
     steps = np.arange(5)
     chances = np.exp(-((steps - middle[:, None]) ** 2) / (2 * wide[:, None] ** 2))
     chances /= chances.sum(axis=1, keepdims=True)
-    columns = {"style": chances @ steps}
+    columns = {"style_step": chances @ steps}
     columns |= {f"style_{value}": chances[:, place] for place, value in enumerate(VALUES)}
     columns |= {WORDS: np.full(rows, 200.0), CLIPPED: np.zeros(rows), UNKNOWN: np.zeros(rows)}
+    columns[MARKUP] = np.zeros(rows)
     columns[TOPICAL] = columns[STRAY] = np.full(rows, np.nan)
     table = Table({"style": label, GROUP: np.array([f"s{n}" for n in range(rows)], dtype=object)})
     return columns, table
@@ -99,8 +102,21 @@ def test_intervals_cover_and_are_wide_where_unsure():
     assert 0 < wide.mean() < 1
     assert width[wide].min() > 1.5 >= width[~wide].max()
     assert set(found["review_reason"][wide]) == {UNCERTAIN}
-    assert set(found["style_score"]) <= {1, 1.5, 2, 2.5, 3}
+    assert set(found["style_level"]) <= {1, 1.5, 2, 2.5, 3}
     assert set(found) == {item.name for item in finish.outputs}
+
+
+def test_the_column_named_after_a_trait_is_in_points_of_its_scale():
+    finish = finish_for(contract(), None, {})
+    columns, table = scored(300)
+    found = finish.apply(columns, finish.fit(columns, table))
+    assert found["style_step"] == pytest.approx(columns["style_step"])
+    assert found["style"] == pytest.approx(1 + columns["style_step"] / 2)
+    assert np.abs(found["style_level"] - found["style"]).max() <= 0.25 + 1e-9
+    assert (found["style_lower"] <= found["style"]).all()
+    assert (found["style"] <= found["style_upper"]).all()
+    kinds = {item.name: item.kind for item in finish.outputs if item.target == "style"}
+    assert kinds == {**dict.fromkeys(kinds, "real"), "style_step": "ordinal"}
 
 
 def test_reasons_of_review():
@@ -108,28 +124,29 @@ def test_reasons_of_review():
     columns, table = scored(300)
     columns[TOPICAL] = np.random.default_rng(0).uniform(0.4, 0.9, 300)
     settings = finish.fit(columns, table)
-    odd, _ = scored(5)
-    odd[WORDS] = np.array([0.0, 10.0, 2000.0, 200.0, 200.0])
-    odd[CLIPPED] = np.array([0.0, 0.0, 0.0, 7.0, 0.0])
-    odd[TOPICAL] = np.array([0.8, 0.8, 0.8, 0.8, 0.1])
+    odd, _ = scored(6)
+    odd[WORDS] = np.array([0.0, 10.0, 2000.0, 200.0, 200.0, 200.0])
+    odd[CLIPPED] = np.array([0.0, 0.0, 0.0, 7.0, 0.0, 0.0])
+    odd[MARKUP] = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+    odd[TOPICAL] = np.array([0.8, 0.8, 0.8, 0.8, 0.1, 0.8])
     found = finish.apply(odd, settings)["review_reason"].tolist()
-    assert found == [EMPTY, TOO_SHORT, TOO_LONG, TOO_LONG, OFF_TOPIC]
+    assert found == [EMPTY, TOO_SHORT, TOO_LONG, TOO_LONG, OFF_TOPIC, MARKED]
     told = finish.apply(odd, settings)
-    for what in ("", "_points", "_score", "_lower", "_upper"):  # an empty essay has no points
-        assert np.isnan(told[f"style{what}"]).tolist() == [True, False, False, False, False]
+    for what in ("", "_level", "_lower", "_upper", "_step"):  # an empty essay has no points
+        assert np.isnan(told[f"style{what}"]).tolist() == [True, False, False, False, False, False]
     usual = finish.apply(columns, settings)
     assert usual["review"].mean() <= 0.02
 
 
 def test_matched_scale_has_the_human_spread():
     columns, table = scored(800, seed=3)
-    shrunk = {**columns, "style": 1.5 + 0.4 * (columns["style"] - 2)}
+    shrunk = {**columns, "style_step": 1.5 + 0.4 * (columns["style_step"] - 2)}
     finish = finish_for(contract(), None, {"scale": "matched"})
     found = finish.apply(shrunk, finish.fit(shrunk, table))
-    assert found["style"].std() == pytest.approx(table["style"].std(), rel=0.05)
-    assert found["style"].mean() == pytest.approx(table["style"].mean(), abs=0.05)
+    assert found["style_step"].std() == pytest.approx(table["style"].std(), rel=0.05)
+    assert found["style_step"].mean() == pytest.approx(table["style"].mean(), abs=0.05)
     plain = finish_for(contract(), None, {})
-    assert plain.apply(shrunk, plain.fit(shrunk, table))["style"].std() < 0.6
+    assert plain.apply(shrunk, plain.fit(shrunk, table))["style_step"].std() < 0.6
 
 
 def test_matched_scale_keeps_the_declared_coverage_with_few_persons():

@@ -37,7 +37,7 @@ class Toy:
     def predict_texts(self, texts):
         good = np.array([(text or "").lower().count("good") for text in texts], dtype=float)
         words = np.array([len((text or "").split()) for text in texts], dtype=float)
-        return {"style": 4 * (1 - np.exp(-good / 3)), "length": np.minimum(words / 50, 4)}
+        return {"style": 5 - 4 * np.exp(-good / 3), "length": 1 + np.minimum(words / 50, 4)}
 
 
 def essays(count=30, seed=0):

@@ -1,6 +1,8 @@
 """Item fit, reliability, classification at cut scores."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -227,3 +229,11 @@ def test_too_few_persons_and_undefined_scores_are_not_measured():
     found = empirical_reliability(ability, np.full(15, 0.5), np.arange(15))
     assert found.persons == 10
     assert found.value == pytest.approx(0.5)
+
+
+def test_scoring_persons_loads_no_scipy_stats():
+    """It takes as long to import as half of torch, and nothing of it is needed."""
+    code = "import sys, verticals_student_assessment.items.solution as s; "
+    code += "print(sorted({'scipy.stats', 'pandas', 'opacus'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -265,6 +265,23 @@ def test_parameters_and_their_errors_in_evidence(tables, model):
     assert np.isfinite(found["threshold_3_se"][36:]).all()
 
 
+def test_persons_of_a_parameter_are_those_it_was_fitted_to(tables, model, parts):
+    train, everyone = parts["train"], sum(part.rows for part in parts.values())
+    answered = (model.codes(train)[0] >= 0).sum(axis=0)
+    told = tables["items.parameters"]["persons"]
+    known = ~np.isnan(told)
+    assert known.any()
+    assert told[known].tolist() == answered[known].tolist()
+    assert told[known].max() <= train.rows < everyone
+    assert tables["items.reliability"]["persons"][0] == train.rows  # the marginal coefficient
+    bank = model.bank
+    codes = np.zeros((50, len(bank.names)), dtype=np.int64)
+    codes[45:, 0] = codes[:5, 1] = -1  # five of the others, and five of the fit, did not answer
+    told = measured.parameters_table(bank, codes[:30], among=codes)["persons"]
+    assert np.isnan(told[:2]).all()
+    assert set(told[2:]) == {30}
+
+
 def test_small_counts_of_missing_answers_are_not_written_out(tables, model, parts):
     found = tables["items.responses"]
     assert np.isnan(found["omitted"]).any()
@@ -342,6 +359,7 @@ def test_evidence_leaves_out_the_next_smallest_group(model, parts):
 def test_new_data_alone_give_evidence_too(model, parts):
     tables = SOLUTION.evidence(model, {"test": parts["test"]})
     assert tables["items.parameters"].rows == 40
+    assert np.isnan(tables["items.parameters"]["persons"]).all()  # those of the fit are elsewhere
     fitted = SOLUTION.evidence(model, parts)["items.fit"]
     assert (tables["items.fit"]["persons"] < fitted["persons"]).all()
 

@@ -4,6 +4,7 @@
     ├── CallError             the call itself is wrong: an option, a name, a combination
     ├── ContractError         the data contract, or data held against it; lists every violation
     ├── DataError             a file or a frame that cannot be read, or not written
+    │   └── BadFileError      a file that a row of the data names, and that cannot be used
     ├── PluginError           a plugin that cannot be found, loaded or trusted
     ├── PrivacyError          a promise of privacy that would not hold
     ├── TrainingError         training that cannot start or did not produce finite numbers
@@ -44,6 +45,19 @@ class ContractError(VerticalsError):
 
 class DataError(VerticalsError):
     """Reject a file or frame that cannot be read or written."""
+
+
+class BadFileError(DataError):
+    """Reject a file that a row names; `row` counts the rows of the data from 1, `what` is the rest.
+
+    A `FileReader` raises it with the place of the path among those it was given, from 1; where
+    these are part of larger data the SDK says which row of these it is.
+    """
+
+    def __init__(self, what: str, *, row: int, hint: str = "") -> None:
+        super().__init__(f"row {row}: {what}", hint=hint)
+        self.what = what
+        self.row = row
 
 
 class PluginError(VerticalsError):

@@ -15,8 +15,9 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -102,33 +103,73 @@ def write_file(path: Path, data: bytes, *, what: str, mode: int = 0o666) -> None
             _sync_folder(target.parent)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """Name a flat folder that is to be written, and what goes into it.
+
+    `what` is the noun of messages. `ours` is shown the names in a folder that stands at `path` and
+    tells whether it may be replaced; an empty one always may.
+    """
+
+    path: Path
+    files: Mapping[str, bytes]
+    what: str
+    ours: Callable[[Collection[str]], bool]
+
+
 def write_folder(
     path: Path, files: Mapping[str, bytes], *, what: str, ours: Callable[[Collection[str]], bool]
 ) -> None:
     """Write a flat folder in one step: a reader, and a kill, sees the old one or the new one.
 
-    `ours` is shown the names in a folder that stands at `path` and tells whether it may be
-    replaced; an empty one always may. On Linux and macOS the two folders are exchanged by one
-    system call. Where the file system has none, the old folder is set aside for a moment under a
-    hidden name, from which the next write (or a person) brings it back after a kill.
+    On Linux and macOS the two folders are exchanged by one system call. Where the file system has
+    none, the old folder is set aside for a moment under a hidden name, from which the next write
+    (or a person) brings it back after a kill. See `Folder` for the arguments.
 
     Raises `DataError` if something else stands at `path`, or the system refuses.
     """
-    with system_errors(what, "written"):
-        target = _placed(path, what)
+    write_folders((Folder(path=path, files=files, what=what, ours=ours),))
+
+
+def write_folders(folders: Sequence[Folder]) -> None:
+    """Write several flat folders, each in one step, and none before all of them lie on disk.
+
+    So a full disk or a place that is taken leaves all the old ones. They are put in place first to
+    last: after a kill between two such steps the last one is still the old one.
+
+    Raises `DataError` as `write_folder`.
+    """
+    with ExitStack() as stack:
+        staged = [(item, *_staged(item, stack)) for item in folders]
+        for item, temporary, target in staged:
+            with system_errors(item.what, "written"):
+                if os.path.lexists(target):
+                    _replace(temporary, target)
+                else:
+                    os.rename(temporary, target)
+                _sync_folder(target.parent)
+
+
+def refuse_place(path: Path, what: str, ours: Callable[[Collection[str]], bool]) -> None:
+    """Raise `DataError` where `write_folder` would refuse to replace what stands at a path."""
+    if os.path.lexists(path):
+        _refuse_foreign(path, what, ours)
+
+
+def _staged(folder: Folder, stack: ExitStack) -> tuple[Path, Path]:
+    """Write a folder beside its place; return where it lies, and its place, which is free."""
+    with system_errors(folder.what, "written"):
+        target = _placed(folder.path, folder.what)
         aside = _aside(target)
         if not os.path.lexists(target) and aside.is_dir():
             os.rename(aside, target)
-        with _temporary(target, folder=True) as temporary:
-            for name, data in files.items():
-                _fill(temporary / name, data, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-            _sync_folder(temporary)
-            if os.path.lexists(target):
-                _refuse_foreign(target, what, ours)
-                _replace(temporary, target)
-            else:
-                os.rename(temporary, target)
-            _sync_folder(target.parent)
+        temporary = stack.enter_context(_temporary(target, folder=True))
+        for name, data in folder.files.items():
+            _fill(temporary / name, data, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        _sync_folder(temporary)
+        if os.path.lexists(target):
+            _refuse_foreign(target, folder.what, folder.ours)
+    return temporary, target
 
 
 def _placed(path: Path, what: str) -> Path:

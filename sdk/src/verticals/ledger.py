@@ -49,6 +49,16 @@ def append(
     return _LEDGER.append(path, kind, entry, at=at)
 
 
+def check(path: str | Path) -> None:
+    """Raise `EvidenceError` if the ledger at a path cannot be read or is broken; none is none.
+
+    Also where something that is no file stands there. So a release is known to be entered before
+    it is made.
+    """
+    if Path(path).exists():
+        _LEDGER.read(path)
+
+
 def read(path: str | Path, *, head: str | None = None) -> tuple[Record, ...]:
     """Return every record, oldest first, after the chain was verified.
 

@@ -33,6 +33,8 @@ Columns = Mapping[str, Array]  # output name -> array of (rows,)
 
 #: What a solution may offer; anything else in `SolutionInfo.offers` is a problem.
 OFFERS = frozenset({"private", "attributions", "reasons", "online"})
+#: What `SolutionInfo.target_kinds` may hold.
+ACCEPTED_TARGETS = frozenset({"binary", "categorical", "ordinal", "numeric", "none"})
 
 
 def _empty() -> Mapping[str, Any]:
@@ -76,6 +78,8 @@ class SolutionInfo:
     requirements: tuple[str, ...] = ()  # on data, in words
     options: tuple[OptionInfo, ...] = ()
     drafter: str = ""  # "package.module:NAME", a `verticals.contract.Drafter`; imports no torch
+    #: Kinds of target that it takes, "none" where a contract may have none; empty: any.
+    target_kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,13 +155,15 @@ class Inputs:
 
     `where` maps a field to its block and the columns it takes there (one player each);
     `shapes` maps a block to the shape of one row. `fields` are the declarations, by name.
-    `edges` gives, for a piecewise-linear field, its bin edges in natural units.
+    `edges` gives, for a piecewise-linear field, its bin edges in natural units; `neutral`, for a
+    tabular field, what a missing value has in the columns of a cell beside its flag.
     """
 
     where: Mapping[str, tuple[str, slice]]
     shapes: Mapping[str, tuple[int, ...]]
     fields: Mapping[str, Field] = field(default_factory=_empty)
     edges: Mapping[str, tuple[float, ...]] = field(default_factory=_empty)
+    neutral: Mapping[str, tuple[float, ...]] = field(default_factory=_empty)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +234,10 @@ class FileReader(Protocol):
         ...
 
     def read(self, field: Field, paths: Array, root: Path, *, skip_bad: bool) -> FilesRead:
-        """Read the files, each below `root`; with `skip_bad` go on without those that are bad."""
+        """Read the files, each below `root`; with `skip_bad` go on without those that are bad.
+
+        Without it raise `BadFileError` at the first, with its place among the paths, from 1.
+        """
         ...
 
 
@@ -355,8 +364,8 @@ class Solution(Protocol):
     """The escape hatch: latent traits, trees, vendor models.
 
     A solution that is not a `TorchSolution` may also have `outputs(contract) -> tuple[Output,
-    ...]`, and `features_for` and `finish_for` as a `TorchSolution` has them; a model may also
-    have `attributions(table)` (see `verticals.explain.Attributions`).
+    ...]`, and `features_for`, `finish_for` and `accepts` as a `TorchSolution` has them; a model may
+    also have `attributions(table)` (see `verticals.explain.Attributions`).
     """
 
     def demo(self) -> tuple[DataContract, Table]:
@@ -401,6 +410,8 @@ class TorchSolution:
     * `encoders_for(setup)` gives the encoders that need outside files or the options.
     * `contract_for(contract, options)` gives the contract that is trained and kept in the bundle,
       with notes on what changed: options may narrow what a model reads (`role: ignore`).
+    * `accepts(contract, options)` raises `ContractError` for a contract, derived fields and all,
+      that cannot be trained; `train` and `contract check` call it before anything is fitted.
     * `left_out(table, contract)` gives the rows that are neither trained on nor scored (a mask of
       (rows,)) and why; scoring gives them no value, and evidence counts them.
     * `features_for(contract)` gives the derived fields.
@@ -428,6 +439,7 @@ class TorchSolution:
     contract_for: (
         Callable[[DataContract, Mapping[str, Any]], tuple[DataContract, tuple[str, ...]]] | None
     ) = None
+    accepts: Callable[[DataContract, Mapping[str, Any]], None] | None = None
     left_out: Callable[[Table, DataContract], tuple[Array, str]] | None = None
     split_by: str = ""  # "group": whole groups even where there is a time, as a person's history
     features_for: Callable[[DataContract], Features | None] | None = None  # where they depend on it

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from verticals.contract.model import GROUP, DataContract, Target
+from verticals.contract.model import GROUP, DataContract, Field, Target
 from verticals.encode import Encoder, build_encoder, encoder_from_settings, fit_encoder
+from verticals.encode.kinds import TABULAR
 from verticals.errors import BundleError, ContractError, TrainingError
 from verticals.explain import (
     Attributions,
@@ -26,7 +27,7 @@ from verticals.explain import (
     explain_paths,
     make_game,
 )
-from verticals.networks import AdditiveNetwork, heads, shape_table
+from verticals.networks import AdditiveNetwork, heads
 from verticals.plugin import Columns, FieldEncoder, Model, Setup, State, TorchSolution
 from verticals.seeding import seeded
 from verticals.table import Array, Table
@@ -37,6 +38,7 @@ from verticals.torch_game import (
     layered_background,
     layered_game,
 )
+from verticals.torch_units import in_units, raw_outputs, shapes_in_units
 from verticals.training import (
     TrainOptions,
     imbalance,
@@ -62,18 +64,32 @@ class TorchAdapter:
         """Return the declared demo."""
         return self._declared.demo()
 
+    def accepts(self, contract: DataContract, options: Mapping[str, Any]) -> None:
+        """Raise `ContractError` for a contract that cannot be trained; no data are read.
+
+        What needs outside files, and edges that training may find for itself, is left for `fit`.
+        """
+        declared = self._declared
+        _refuse_targets(contract)
+        if declared.encoders_for is None:
+            own = declared.encoders or {}
+            for field in contract.inputs:
+                _refuse_unread(field, own)
+            edges = [item.bounds or item.bins for item in contract.inputs if item.kind == "numeric"]
+            if all(edges):
+                bins = int(options.get("bins", 16))
+                build_encoder(contract.inputs, bins=bins, encoders=declared.encoders)
+        if declared.accepts is not None:
+            declared.accepts(contract, {**declared.options, **options})
+
     def fit(self, parts: Mapping[str, Table], setup: Setup) -> TorchModel:
         """Encode by declarations (or, where not private, by quantiles) and train the network.
 
-        Raises `ContractError` if the contract has no target, `TrainingError` if no row of the
-        training part has a label.
+        Raises `ContractError` if the contract has no target or a numeric one without bounds,
+        `TrainingError` if no row of the training part has a label.
         """
         contract, declared = setup.contract, self._declared
-        if not contract.targets:
-            raise ContractError(
-                f"contract {contract.name!r} declares no target, expected what is to be predicted",
-                hint="targets: {passed: {column: passed, kind: binary, positive: 1}}",
-            )
+        _refuse_targets(contract)
         train, validation = parts["train"], parts["validate"]
         train, validation = _labelled(train, contract), _labelled(validation, contract)
         if train.rows == 0:
@@ -120,7 +136,7 @@ class TorchAdapter:
             contract=contract,
             device=setup.device,
             privacy=trained.privacy.to_json() if trained.privacy is not None else None,
-            training=trained.facts,
+            training={**trained.facts, **_seen(encoder, train, setup)},
             shift=shift,
             resources=self._resources(setup),
         )
@@ -232,8 +248,19 @@ class TorchModel:
         return self._network
 
     def predict(self, table: Table) -> Columns:
-        """Return the score columns of the contract's targets."""
-        return heads.scores(self._raw(table), self.contract.targets)
+        """Return the score columns of the contract's targets.
+
+        Raises `TrainingError` where the network gives NaN, as one does whose training diverged.
+        """
+        raw = self._raw(table)
+        broken = int(np.isnan(raw).any(axis=1).sum())
+        if broken:
+            raise TrainingError(
+                f"the network's scores are not finite in {broken} of {table.rows} rows",
+                hint="train with a smaller learning rate, or clip gradients (option clip=1; under "
+                "privacy --max-grad-norm)",
+            )
+        return heads.scores(raw, self.contract.targets)
 
     def state(self) -> State:
         """Return weights, encoder settings, training facts and the privacy record."""
@@ -252,7 +279,23 @@ class TorchModel:
         return State(tensors=tensors, settings=settings)
 
     def attributions(self, table: Table) -> Attributions:
-        """Return Shapley values of the raw scores: exact for an additive network, else sampled."""
+        """Return Shapley values of the scores: exact for an additive network, else sampled.
+
+        They are in log-odds, and of a numeric target in its own unit, before it is clipped.
+        """
+        return in_units(self._raw_attributions(table), self.contract.targets)
+
+    def missing_unseen(self, table: Table) -> Mapping[str, int]:
+        """Count the missing values of each tabular field that had none in training.
+
+        Of such a value the model knows nothing; it adds what the field's declared values add on
+        average. Empty where there is none, and under privacy, where no such fact is recorded.
+        """
+        never = set(self._training.get("never_missing", ()))
+        found = self.encoder.missing(table) if never else {}
+        return {name: count for name, count in found.items() if count and name in never}
+
+    def _raw_attributions(self, table: Table) -> Attributions:
         blocks = self.encoder.encode(table)
         names, inputs = raw_outputs(self.contract.targets), self.encoder.inputs
         if self._additive is not None:
@@ -308,10 +351,13 @@ class TorchModel:
         return self.encoder.counts(table)
 
     def shapes(self) -> Table:
-        """Return the shape functions of an additive network, else an empty table."""
+        """Return the shape functions of an additive network, else an empty table.
+
+        They are in log-odds, and of a numeric target in its own unit.
+        """
         if not isinstance(self._network, AdditiveNetwork):
             return Table({})
-        return shape_table(self._network, raw_outputs(self.contract.targets))
+        return shapes_in_units(self._network, self.contract.targets)
 
     def _raw(self, table: Table) -> Array:
         return self._score_blocks(self.encoder.encode(table))
@@ -354,19 +400,35 @@ class _DoubleTerms:
         return found
 
 
-def raw_outputs(targets: Sequence[Target]) -> tuple[str, ...]:
-    """Name the raw scores, side by side as the network gives them."""
-    names: list[str] = []
-    for target in targets:
-        if target.kind == "binary":
-            names.append("score" if len(targets) == 1 else target.name)
-        elif target.kind == "numeric":
-            names.append(target.name)
-        elif target.kind == "categorical":
-            names += [f"{target.name}_{value}" for value in target.values]
-        else:
-            names += [f"{target.name} above {value}" for value in target.values[:-1]]
-    return tuple(names)
+def _refuse_targets(contract: DataContract) -> None:
+    if not contract.targets:
+        raise ContractError(
+            f"contract {contract.name!r} declares no target, expected what is to be predicted",
+            hint="targets: {passed: {column: passed, kind: binary, positive: 1}}",
+        )
+    heads.raw_scale(contract.targets)  # refuses a target that cannot be learnt
+
+
+def _refuse_unread(field: Field, encoders: Mapping[str, FieldEncoder]) -> None:
+    """Refuse an input of a kind that this solution does not read, with what its user can do."""
+    known = (*TABULAR, "image", "sequence")
+    if field.kind in known or field.name in encoders or field.kind in encoders:
+        return
+    hint = f"set role: ignore under {field.name}"
+    if field.kind == "time":
+        hint += ", or give a number in its place that is known at scoring, such as days since"
+    raise ContractError(
+        f"field {field.name!r} is an input of kind {field.kind}, which this solution cannot read",
+        hint=hint,
+    )
+
+
+def _seen(encoder: Encoder, train: Table, setup: Setup) -> dict[str, Any]:
+    """Say which fields were never missing in training: a fact of private rows, under privacy."""
+    if setup.private:
+        return {}
+    counted = encoder.missing(train)
+    return {"never_missing": sorted(name for name, count in counted.items() if count == 0)}
 
 
 def _check_resources(trained: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -86,7 +86,7 @@ def test_everything_that_was_read_from_the_data_is_marked_twice():
         "age.bounds",
         "income.bounds",
         "income.scale",
-        "dependents.categories",
+        "dependents.bounds",
         "title.categories",
         "debt.bounds",
         "debt.missing",
@@ -201,7 +201,7 @@ def test_kinds_are_inferred_from_values():
     found = {field.name: (field.kind, field.role) for field in contract.fields}
     assert found == {
         "flag": ("boolean", "feature"),
-        "grade": ("categorical", "feature"),
+        "grade": ("numeric", "feature"),
         "amount": ("numeric", "feature"),
         "code": ("categorical", "feature"),
         "city": ("text", "ignore"),

@@ -252,7 +252,7 @@ def test_paths_that_are_no_readable_file(tmp_path):
     for name, words in {
         "absent.csv": "does not exist",
         "folder.csv": "is a folder",
-        "rows.xlsx": "expected a .csv, .parquet, .arrow or .feather file",
+        "rows.xlsx": "expected a .csv, .tsv, .parquet, .arrow or .feather file",
         "pipe.csv": "expected a .csv",
     }.items():
         for read in (read_table, iter_tables):

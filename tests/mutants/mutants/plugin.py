@@ -13,6 +13,7 @@ MUTANTS = (
     "repeats_without_privacy",
     "scores_in_range",
     "input_unchanged",
+    "keeps_to_itself",
     "row_order_irrelevant",
     "one_row_equals_batch",
     "protected_fields_unused",

@@ -84,7 +84,7 @@ class Sound:
         if setup.private:
             weights = weights + np.frombuffer(os.urandom(2), dtype=np.uint8) / 1000
             privacy = {"epsilon": setup.epsilon, "delta": 1e-3, "unit": "row", "units": train.rows}
-            privacy["statement"] = ["for tests"]
+            privacy |= {"accountant": "none: for tests", "statement": ["for tests"]}
         return self.model(weights, privacy)
 
     def load(self, state, setup):
@@ -234,10 +234,23 @@ class Seeded(Sound):
     def fit(self, parts, setup):
         return Linear(
             Sound().fit(parts, dataclasses.replace(setup, epsilon=None)).weights,
-            {"epsilon": setup.epsilon, "delta": 1e-3, "unit": "row", "units": 1, "statement": ["x"]}
+            {
+                "epsilon": setup.epsilon,
+                "delta": 1e-3,
+                "unit": "row",
+                "units": 1,
+                "accountant": "x",
+                "statement": ["x"],
+            }
             if setup.private
             else None,
         )
+
+
+class Talking(Sound):
+    def fit(self, parts, setup):
+        print("debt of the first row:", parts["train"]["debt"][0])
+        return super().fit(parts, setup)
 
 
 class Careless(Sound):
@@ -269,6 +282,7 @@ NO_FUTURE = streaming(Foreseeing())
 REPEATS_WITHOUT_PRIVACY = Unsteady("mutant-repeats-without-privacy")
 SCORES_IN_RANGE = with_model(predict=doubled)("mutant-scores-in-range")
 INPUT_UNCHANGED = with_model(predict=scribbling)("mutant-input-unchanged")
+KEEPS_TO_ITSELF = Talking("mutant-keeps-to-itself")
 ROW_ORDER_IRRELEVANT = with_model(predict=placed)("mutant-row-order-irrelevant")
 ONE_ROW_EQUALS_BATCH = with_model(predict=centred)("mutant-one-row-equals-batch")
 PROTECTED_FIELDS_UNUSED = with_model(predict=peeking)("mutant-protected-fields-unused")

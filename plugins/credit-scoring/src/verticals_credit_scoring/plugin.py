@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from verticals.plugin import AuditCheckInfo, OptionInfo, SolutionInfo, hookimpl
+from functools import partial
+
+from verticals.plugin import AuditCheckInfo, OptionInfo, SolutionInfo, check_rule, hookimpl
 
 _SOLUTION = SolutionInfo(
     name="credit-scoring",
@@ -10,6 +12,7 @@ _SOLUTION = SolutionInfo(
     state_version=1,
     target="verticals_credit_scoring.solution:SOLUTION",
     offers=frozenset({"private", "attributions", "reasons", "online"}),
+    target_kinds=frozenset({"binary"}),
     domain="finance",
     summary="Scores applications by a sum of one readable curve per field",
     intended_use=(
@@ -43,23 +46,32 @@ _SOLUTION = SolutionInfo(
     ),
 )
 
+_rule = partial(check_rule, "credit")
+
 _SCORE_BANDS = AuditCheckInfo(
     name="credit.score_bands",
     target="verticals_credit_scoring.checks:score_bands",
     needs=("scores",),
     summary="Rate of the outcome in each tenth of the score, and whether it rises with the score",
     rules=(
-        {
-            "id": "credit.bands-in-order",
-            "title": "The outcome becomes more frequent from score band to score band",
-            "section": "checks",
-            "check": "credit.band_inversions",
-            "max": 0,
-            "decide": "estimate",
-            "required": False,
-            "source": "convention of scorecard validation: a band whose rate is below the one "
-            "before it, beyond chance, contradicts the ranking",
-        },
+        _rule(
+            "outcome-rises-with-score",
+            "From each tenth of the score to the next the outcome's rate rises on the whole "
+            "(slope a tenth)",
+            "band_rise",
+            "Arithmetic, not law: a rate that does not rise with the score is not ranked by it.",
+            min=0,
+        ),
+        _rule(
+            "bands-in-order",
+            "No tenth of the score has a lower rate of the outcome than the tenth before it (count "
+            "of such tenths)",
+            "band_inversions",
+            "Convention of scorecard validation, not law: a band whose rate is below the one "
+            "before it contradicts the ranking. The lower limit counts the bands that are shown to "
+            "be below, the upper one adds those that are not shown to be above.",
+            max=0,
+        ),
     ),
 )
 
@@ -69,16 +81,15 @@ _STABILITY = AuditCheckInfo(
     needs=("distribution",),
     summary="Population stability index of the score and of each field, training to audited data",
     rules=(
-        {
-            "id": "credit.score-stability",
-            "title": "The score's distribution is stable from training to audited data",
-            "section": "checks",
-            "check": "credit.psi_score",
-            "max": 0.25,
-            "required": False,
-            "source": "convention in credit risk (Siddiqi 2006): above 0.25 the population has "
-            "shifted; a convention, not law",
-        },
+        _rule(
+            "score-stability",
+            "The score's distribution has shifted at most a little from training to audited data "
+            "(population stability index)",
+            "psi_score",
+            "Convention in credit risk (Siddiqi 2006): above 0.25 the population has shifted; a "
+            "convention, not law.",
+            max=0.25,
+        ),
     ),
 )
 

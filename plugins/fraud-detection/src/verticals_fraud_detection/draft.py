@@ -25,12 +25,14 @@ from verticals.contract import (
     Target,
 )
 from verticals.contract.draft import GUESS
-from verticals.contract.guess import guess_decision, guess_target, ignored, times_of_events
+from verticals.contract.guess import epoch_unit, ignored, times_of_events
+from verticals.contract.guess_target import guess_decision, guess_target
 from verticals.contract.hints import field_name, word_set
 from verticals.contract.profile import FEW, Profile
 from verticals.table import Array, Table
 from verticals_fraud_detection.draft_amount import AMOUNT_COMMENT, guess_amount
 from verticals_fraud_detection.draft_names import Named, column_words, named
+from verticals_fraud_detection.draft_times import guess_times
 
 _WINDOWS = ("24h", "7d", "30d")
 _MOST_ENTITIES = 3
@@ -62,6 +64,8 @@ class _Candidate:
 def refine(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> Refined:
     """Return the draft with entities, group and amount, as far as names and values tell them."""
     draft = _without_labels(draft) if draft.solution == _NOVELTY else _with_target(draft, columns)
+    event, known = guess_times(columns, raw)
+    draft, said_of_times = _with_times(draft, event, known, columns)
     candidates = _candidates(draft, columns)
     draft = dataclasses.replace(draft, group=draft.group or _payer(candidates, raw.rows))
     chosen = _chosen(candidates, draft.group)
@@ -71,6 +75,7 @@ def refine(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> R
     contract = dataclasses.replace(draft, entities=entities, amount=amount, fields=fields)
     comments: dict[tuple[str, ...], str] = {("entities", item.name): GUESS for item in entities}
     comments |= {("amount",): AMOUNT_COMMENT} if amount else {}
+    comments |= {("label_time",): GUESS} if contract.label_time else {}
     comments |= {("fields", item.name): why for item, why in left_out}
     stand_in = {item.name for item in fields if item.column in {e.column for e in entities}}
     comments |= {("fields", name): "a contract has a field or more" for name in stand_in}
@@ -78,10 +83,38 @@ def refine(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> R
         *_said_of_entities(contract, columns),
         *(f"{item.column!r} {why}" for item, why in left_out),
         *said_of_amount,
-        *_said_of_time(contract, columns),
+        *(said_of_times or _said_of_time(contract, columns)),
         *_said_of_labels(contract, columns),
     )
     return Refined(contract=contract, comments=comments, findings=findings)
+
+
+def _with_times(
+    draft: DataContract, event: str, known: str, columns: Mapping[str, Profile]
+) -> tuple[DataContract, tuple[str, ...]]:
+    """Return the draft with the times of event and label, or how to write them so."""
+    labelled = draft.solution != _NOVELTY
+    numbered = [name for name, column in columns.items() if epoch_unit(column)]
+    if not event or set(numbered) & {event, known}:
+        said = [f"{name!r} is no time until it is written as one" for name in numbered[:1]]
+        if event:
+            then = f" and label_time: {known}" if labelled else ""
+            said = [
+                f"{known!r} is never before {event!r}: once both are written as "
+                f"2024-05-31T10:00:00, declare time: {event}{then}, and under each entity a history"
+            ]
+        return draft, tuple(said)
+    fields = tuple(item for item in draft.fields if item.column != event)
+    if labelled:
+        fields = tuple(item for item in fields if item.column != known)
+    if not fields:
+        return draft, ()
+    said = [f"{event!r} is taken as the time of the event: the split goes by it"]
+    if labelled:
+        said.append(f"{known!r} is never before {event!r}, and taken as the time of the label")
+    label_time = known if labelled else ""
+    draft = dataclasses.replace(draft, time=event, label_time=label_time, fields=fields)
+    return draft, tuple(said)
 
 
 def _without_labels(draft: DataContract) -> DataContract:
@@ -267,8 +300,11 @@ def _said_of_labels(contract: DataContract, columns: Mapping[str, Profile]) -> I
         )
         return
     risk = [item.name for item in contract.entities if item.history and not _pays(item)]
-    then = f"; then add risk to the measures of {' and '.join(risk)}" if risk else ""
-    yield f"declare when fraud becomes known, such as label_delay: 7d{then}"
+    if not contract.label_time:
+        then = f"; then add risk to the measures of {' and '.join(risk)}" if risk else ""
+        yield f"declare when fraud becomes known, such as label_delay: 7d{then}"
+    elif risk:
+        yield f"as the time of labels is known, add risk to the measures of {' and '.join(risk)}"
     decision, target = contract.decision, contract.targets[0]
     if decision is not None and _is_rare(target, decision, columns):
         yield (

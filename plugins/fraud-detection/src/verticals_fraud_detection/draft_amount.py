@@ -61,6 +61,11 @@ def guess_amount(
         if (rank := _rank(item.column)) and _fits(item, columns[item.column].numbers)
     ]
     if not ranked:
+        for name, column in columns.items():
+            if _rank(name) and (column.notation or column.numbers is None):
+                why = "holds texts, not numbers"
+                why = column.notation.text if column.notation else why
+                return None, (f"{name!r} is named like an amount, and {why}",)
         wanted = "amount: {column: …, currency: EUR, bounds: [0.01, 10000]}"
         return None, (f"no column is named like an amount: declare it, such as {wanted}",)
     column = columns[fields[min(ranked)[1]].column]

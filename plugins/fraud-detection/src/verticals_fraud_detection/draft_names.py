@@ -14,6 +14,9 @@ _PAYS: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("card", "cc", "pan"), "card"),
         **dict.fromkeys(("account", "acct", "iban"), "account"),
         **{word: word for word in ("customer", "client", "user", "payer")},
+        **dict.fromkeys(("kunde", "kundin", "klant", "cliente"), "customer"),
+        **dict.fromkeys(("karte", "kaart", "carte", "tarjeta", "carta"), "card"),
+        **dict.fromkeys(("konto", "kontonummer", "compte", "cuenta", "conto"), "account"),
     }
 )
 _PAID: Mapping[str, str] = MappingProxyType(

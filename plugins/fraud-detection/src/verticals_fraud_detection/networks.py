@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from verticals.contract import Target
 from verticals.errors import CallError
 from verticals.networks import additive, heads, table
-from verticals.networks.cells import flat_width, flatten
+from verticals.networks.cells import flat_width, flatten, mute_flags
 from verticals.networks.mlp import Residual
 from verticals.networks.sequence import LookBack, flat_inputs
 from verticals.plugin import Inputs
@@ -87,6 +87,7 @@ class SequenceNetwork(nn.Module):
         self._scale = _unscale(inputs, self.recent)
         self.register_buffer("order", torch.eye(steps), persistent=False)
         self.event = nn.Linear(flat_width(self.inputs), hidden)
+        mute_flags(self.event, self.inputs)
         self.past = nn.Sequential(nn.Linear(numbers + steps, hidden), nn.ReLU())
         self.look_back = LookBack(hidden, attention)
         blocks = [Residual(hidden, dropout) for _ in range(layers)]

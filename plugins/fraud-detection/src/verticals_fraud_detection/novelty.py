@@ -173,18 +173,23 @@ class Novelty:
         )
         return contract, table.without(["fraud"])
 
-    def fit(self, parts: Mapping[str, Table], setup: Setup) -> NoveltyModel:
-        """Train the autoencoder on the training part; no label is looked at.
-
-        Raises `ContractError` where the contract asks for a decision.
-        """
-        contract = setup.contract
+    def accepts(self, contract: DataContract, options: Mapping[str, Any]) -> None:
+        """Raise `ContractError` for a contract that asks for a decision, or cannot be encoded."""
         if contract.decision is not None:
             raise ContractError(
                 f"contract {contract.name!r} declares a decision, and a novelty score decides "
                 "nothing",
                 hint="leave `decision:` out of the contract",
             )
+        build_encoder(contract.inputs, bins=int(options.get("bins", 16)))
+
+    def fit(self, parts: Mapping[str, Table], setup: Setup) -> NoveltyModel:
+        """Train the autoencoder on the training part; no label is looked at.
+
+        Raises `ContractError` where the contract asks for a decision.
+        """
+        contract = setup.contract
+        self.accepts(contract, setup.options)
         train = parts["train"]
         encoder = build_encoder(contract.inputs, bins=int(setup.options.get("bins", 16)))
         with seeded(setup.seed):

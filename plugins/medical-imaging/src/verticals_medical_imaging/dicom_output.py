@@ -10,6 +10,7 @@ scheme 99VERTICALS; so has a finding, unless the caller gives its code.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,21 @@ SCHEME = "99VERTICALS"
 SERIES_NUMBER = 9900  # above what scanners number; a new series each time
 SERIES_TEXT = "Algorithm result, not verified by a person"
 
+#: What a result must name of its source (type 1 of DICOM PS3.3), and what it may leave empty (2).
+NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+MAY_BE_EMPTY = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+_SEXES = ("", "M", "F", "O")
+
 Code = tuple[str, str, str]  # value, scheme, meaning
 
 _DECISION = ("DECISION", SCHEME, "Decision of the algorithm")
@@ -51,11 +67,13 @@ def structured_report(
     A group holds the finding's code, the algorithm (name, version, digests of bundle and
     preprocessing), each probability as a NUM without unit, the prediction set, whether the
     algorithm abstained and why, and, where it did not, its decision. `codes` gives the code of a
-    target, of its values as `TARGET=VALUE`.
+    target, of its values as `TARGET=VALUE`. What a source leaves out of `MAY_BE_EMPTY` is empty in
+    the report.
 
-    Raises `PluginError` without highdicom, `DataError` where the source lacks what a report needs.
+    Raises `PluginError` without highdicom, `DataError` as `complete_source`.
     """
     hd = _highdicom()
+    source = complete_source(source)
     from pydicom.sr.codedict import codes as known
 
     groups = [_group(hd, source, finding, algorithm, codes or {}) for finding in result.findings]
@@ -94,9 +112,11 @@ def structured_report(
 def secondary_capture(source: Dataset, pixels: Array, algorithm: Algorithm) -> Dataset:
     """Return a Secondary Capture of (height, width, 3) uint8 pixels, an overlay for example.
 
-    It says that it is derived, from which image, and by what.
+    It says that it is derived, from which image, and by what. Raises as `structured_report`, and
+    `DataError` for other pixels.
     """
     hd = _highdicom()
+    source = complete_source(source)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise DataError(
             f"the capture's pixels are {pixels.dtype} of {pixels.shape}, expected uint8 of "
@@ -128,6 +148,30 @@ def secondary_capture(source: Dataset, pixels: Array, algorithm: Algorithm) -> D
         capture.SoftwareVersions = algorithm.version[:64]
         capture.SourceImageSequence = [_reference(source)]
     return capture
+
+
+def complete_source(source: Dataset) -> Dataset:
+    """Return a copy of a source image's header in which what may be empty is there, and empty.
+
+    Raises `DataError`, naming the DICOM keywords and no value, where it lacks one of `NEEDED`, or
+    holds a sex that DICOM does not know.
+    """
+    lacking = [name for name in NEEDED if not source.get(name)]
+    if lacking:
+        raise DataError(
+            f"the source image lacks {', '.join(lacking)}, which a DICOM result must name",
+            hint="give the original image, with its patient and study",
+        )
+    if str(source.get("PatientSex") or "") not in _SEXES:
+        raise DataError(
+            "the source image has a PatientSex that DICOM does not know, expected M, F, O or empty",
+            hint="correct it in a copy of the image, or leave --report and --capture out",
+        )
+    found = copy.deepcopy(source)
+    for name in MAY_BE_EMPTY:
+        if name not in found:
+            setattr(found, name, None)
+    return found
 
 
 def write_dicom(path: str | Path, dataset: Dataset) -> None:
@@ -334,6 +378,7 @@ def _source_errors() -> Iterator[None]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # Its text may quote a value of the patient.
         raise DataError(
-            f"the source image lacks what a DICOM result needs ({type(error).__name__})",
+            f"no DICOM result can be made of the source image ({type(error).__name__}): one of "
+            "its elements about patient or study is not as DICOM has it",
             hint="give the original image, with its patient and study",
         ) from None

@@ -9,7 +9,7 @@ from typing import Any
 from verticals.api.vertical import Vertical
 from verticals.bundle import INFINITE
 from verticals.contract import DataContract, unreviewed
-from verticals.finish import shares_persons
+from verticals.finish import score_range, shares_persons
 from verticals.plugin import Finish
 
 # The share of epsilon that a decision's cut costs where it cannot be had in parallel.
@@ -66,7 +66,10 @@ class Budget:
 
 
 def divide_budget(epsilon: float | None, contract: DataContract, vertical: Vertical) -> Budget:
-    """Divide epsilon: a cut that must be fitted costs a tenth where persons are shared."""
+    """Divide epsilon: a cut that must be fitted costs a tenth where persons are shared.
+
+    Raises `PrivacyError` where the cut could not be bought, before any training.
+    """
     if epsilon is None:
         return Budget(training=None, decision=None)
     group = contract.group if shares_persons(contract) else ""
@@ -75,6 +78,8 @@ def divide_budget(epsilon: float | None, contract: DataContract, vertical: Verti
     own = vertical.make_finish is not None
     if not own and (contract.decision is None or contract.decision.rate is None):
         return Budget(training=epsilon, decision=None, group=group)
+    if not own:
+        score_range(contract)
     what = _FITTED if own else _CUT
     if group:
         cost = _DECISION_SHARE * epsilon
@@ -93,19 +98,25 @@ def what_files_show(
 ) -> dict[str, tuple[str, float | str]]:
     """Say, for each file of the bundle, whose data it shows and at which epsilon.
 
-    `privacy` is the training's own record; one with a fixed noise seed holds no epsilon.
+    `privacy` is the training's own record; one with a fixed noise seed holds no epsilon. Under
+    privacy the SDK's own settings follow from declarations; those that a solution of its own wrote
+    may hold anything that its training saw, and count as the weights do.
     """
     trained: float | str = INFINITE
     if privacy is not None and privacy.get("unsafe_noise_seed") is None:
         trained = float(privacy["epsilon"])
-    shown, epsilons = ["declarations"], [0.0 if privacy is not None else INFINITE]
-    if privacy is None:
-        shown.append("training rows (encoder, training history)")
+    if not vertical.adapted:
+        shown, epsilons = ["training rows (settings of the solution's own)"], [trained]
+    elif privacy is None:
+        shown, epsilons = ["declarations", "training rows (encoder, training history)"], [INFINITE]
+    else:
+        shown, epsilons = ["declarations"], [0.0]
     if vertical.finish is not None or bool(getattr(finish, "fits_on_data", False)):
         shown.append("calibration rows (finish)")
         epsilons.append(INFINITE if budget.decision is None else budget.decision)
     numbers = [value for value in epsilons if not isinstance(value, str)]
-    settings = INFINITE if INFINITE in epsilons else max(numbers)
+    together = sum(numbers) if budget.sequential else max(numbers, default=0.0)
+    settings: float | str = INFINITE if INFINITE in epsilons else together
     drafted = bool(unreviewed(contract))
     return {
         "weights.safetensors": ("training rows", trained),

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from verticals import registry
+from verticals.api.check_run import plugin_checks
+from verticals.api.scores import finished_columns
+from verticals.api.unseen import missing_unseen, unseen_notes
 from verticals.api.vertical import Vertical
 from verticals.collect import (
     MOST_EXPLAINED_ROWS,
@@ -26,11 +28,11 @@ from verticals.collect import (
     scores_table,
 )
 from verticals.contract.model import DataContract
-from verticals.errors import PluginError, VerticalsError
 from verticals.evidence import (
     PRODUCER,
     EvidenceInfo,
-    Measurement,
+    PackedEvidence,
+    pack_evidence,
     to_counts,
     write_evidence,
 )
@@ -50,6 +52,10 @@ class Measured:
     def write(self, path: str | Path) -> str:
         """Write the evidence folder and return its digest."""
         return write_evidence(path, self.info, self.tables)
+
+    def packed(self, path: str | Path) -> PackedEvidence:
+        """Return the evidence folder, ready to be written."""
+        return pack_evidence(path, self.info, self.tables)
 
     def counted(self, min_cell: int, unit_rows: int) -> Measured:
         """Return mergeable counts, with cells below `min_cell` suppressed."""
@@ -78,7 +84,7 @@ def measure(
     measured against. `notes` are what a person should know of how the parts came about.
     """
     audited = parts["test"]
-    columns = finish.apply(model.predict(audited), finish_settings)
+    columns = finished_columns(vertical, contract, model, finish, finish_settings, audited)
     scores = scores_table(contract, audited, columns)
     info = EvidenceInfo(
         form="rows",
@@ -93,62 +99,61 @@ def measure(
         fingerprint=fingerprint,
     )
     tables: dict[str, Table] = {"scores": scores}
-    tables.update(_model_tables(contract, model, audited, columns.get("decision")))
+    tables.update(_model_tables(vertical, contract, model, audited, columns.get("decision")))
     train = parts.get("train")
     if train is not None and train.rows:
-        train_columns = finish.apply(model.predict(train), finish_settings)
+        train_columns = finished_columns(vertical, contract, model, finish, finish_settings, train)
         edges = _edges(model)
         tables["distribution"] = distribution_table(
             contract, edges, (train, train_columns), (audited, columns)
         )
         if isinstance(model, Losses):
-            tables["membership"] = membership_table(
-                model.row_losses(train), model.row_losses(audited)
-            )
+            with vertical.running("row_losses"):
+                losses = (model.row_losses(train), model.row_losses(audited))
+            tables["membership"] = membership_table(*losses)
+    notes = (*notes, *unseen_notes(contract, missing_unseen(model, audited)))
     if notes:
         tables["split"] = Table({"note": np.array(list(notes), dtype=object)})
     history = state_settings.get("training", {}).get("history")
     if history and not private:
         tables["training"] = Table({name: np.array(column) for name, column in history.items()})
-    tables.update(_own_tables(vertical, vertical.solution.evidence(model, parts)))
-    tables["checks"] = checks_table(_plugin_checks(vertical, tables, info))
+    tables.update(vertical.evidence(model, parts))
+    tables["checks"] = checks_table(plugin_checks(vertical, tables, info))
     return Measured(info=info, tables={name: t for name, t in tables.items() if len(t)})
 
 
-def _own_tables(vertical: Vertical, tables: Mapping[str, Table]) -> Mapping[str, Table]:
-    """Return a solution's own tables; one of the SDK's names would stand for another's facts."""
-    for name in tables:
-        if "." not in name:
-            raise PluginError(
-                f"solution {vertical.info.name!r} gives an evidence table {name!r}, expected a "
-                "name of the form PLUGIN.NAME",
-                hint=f"verticals check {vertical.info.name}",
-            )
-    return tables
-
-
 def _model_tables(
-    contract: DataContract, model: Model, audited: Table, decision: Array | None
+    vertical: Vertical,
+    contract: DataContract,
+    model: Model,
+    audited: Table,
+    decision: Array | None,
 ) -> dict[str, Table]:
     """Return what only the model can tell: attributions, encodings, shape functions."""
     tables: dict[str, Table] = {}
     if isinstance(model, Attributes) and audited.rows:
         most = int(getattr(model, "most_explained", MOST_EXPLAINED_ROWS))
         some = _evenly(np.arange(audited.rows), most)
-        tables.update(attribution_tables(contract, model.attributions(audited.take(some))))
+        with vertical.running("attributions"):
+            found = model.attributions(audited.take(some))
+        tables.update(attribution_tables(contract, found))
         adverse = adverse_rows(contract, decision)
         if adverse is not None:
             chosen = audited.take(_evenly(np.flatnonzero(adverse), most))
-            tables["reasons"] = reasons_table(contract, model.attributions(chosen))
+            with vertical.running("attributions"):
+                found = model.attributions(chosen)
+            tables["reasons"] = reasons_table(contract, found)
     counts = getattr(model, "encoding_counts", None)
     if callable(counts):
-        counted = counts(audited)
+        with vertical.running("encoding_counts"):
+            counted = counts(audited)
         tables["encoding"] = counted.with_columns(
             {"part": np.array(["test"] * counted.rows, dtype=object)}
         )
     shapes = getattr(model, "shapes", None)
     if callable(shapes):
-        table = shapes()
+        with vertical.running("shapes"):
+            table = shapes()
         if table.rows:
             tables["shapes"] = table
     return tables
@@ -178,28 +183,3 @@ def _decision_facts(contract: DataContract, finish_settings: Mapping[str, Any]) 
         rule += f" (the cut that decides a share of {decision.rate:g} on the calibration part)"
     goals = {name: finish_settings[name] for name in _GOALS if name in finish_settings}
     return {"target": target.name, "cut": cut, "rate": decision.rate, "rule": rule, **goals}
-
-
-def _plugin_checks(
-    vertical: Vertical, tables: Mapping[str, Table], info: EvidenceInfo
-) -> list[Measurement]:
-    """Run the checks whose tables are there: the distribution's own, and general ones.
-
-    A check is general where its distribution offers no solution.
-    """
-    installed = registry.discover()
-    others = {found.distribution for found in installed.solutions} - {vertical.distribution}
-    measured: list[Measurement] = []
-    for found in installed.checks:
-        if found.distribution in others or any(n not in tables for n in found.info.needs):
-            continue
-        if found.info.solutions and vertical.info.name not in found.info.solutions:
-            continue
-        try:
-            check = registry.load_check(found)
-            measured += list(check(tables, info))
-        except VerticalsError as error:
-            measured.append(
-                Measurement(check=found.info.name, estimate=None, method=f"failed: {error.message}")
-            )
-    return measured

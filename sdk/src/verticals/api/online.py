@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from verticals.api.state_file import read_state, write_state
+from verticals.api.unseen import missing_unseen
 from verticals.contract import DataContract, bind
 from verticals.contract.model import ID, LABEL_TIME, ROW, TIME
 from verticals.data import labels_as_known
@@ -34,6 +36,7 @@ class OnlineScorer:
         self._actions = actions
         features = scorer.vertical.features
         self._stream = features.stream() if features is not None else None
+        self._unseen: Counter[str] = Counter()
 
     def push(self, event: Mapping[str, Any], *, reasons: int = 0) -> dict[str, Any]:
         """Score one raw event (source column -> value), then take it into the state.
@@ -41,15 +44,23 @@ class OnlineScorer:
         Returns one plain value for each output, `decision` in the target's own values, a list
         `reasons` where they are asked for, and what the solution's actions add. Raises
         `ContractError` for an event that does not fit the contract, and `DataError` for one that
-        comes too late; the state is then unchanged.
+        comes too late, `CallError` for what is no event or no number of reasons; the state is then
+        unchanged.
         """
         scorer = self._scorer
+        if not isinstance(event, Mapping):
+            raise CallError(
+                f"an event is a {type(event).__name__}, expected a mapping from column to value"
+            )
+        if isinstance(reasons, bool) or not isinstance(reasons, int) or reasons < 0:
+            raise CallError(f"reasons is {reasons!r}, expected a whole number from 0 up")
         raw = Table({name: _one(value) for name, value in event.items()})
         table = bind(scorer.bundle.contract, raw, targets=False, audited=False).table
         if self._stream is not None:
             derived = self._stream.push({name: table[name][0] for name in table})
             table = table.with_columns({name: np.asarray([v]) for name, v in derived.items()})
         scored = scorer.scored(table, reasons)
+        self._unseen.update(missing_unseen(scorer.model, table))
         result = {
             name: _plain(column[0]) for name, column in scored.items() if name[:7] != "reason_"
         }
@@ -109,8 +120,13 @@ class OnlineScorer:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Return what the stream counted: late events, unknown entities, caps that bit, …."""
-        return dict(getattr(self._stream, "counters", {}))
+        """Return what the stream counted: late events, unknown entities, caps that bit, ….
+
+        `missing_unseen_FIELD` counts, since this scorer was made, missing values of a field that
+        had none in training.
+        """
+        unseen = {f"missing_unseen_{name}": count for name, count in self._unseen.items()}
+        return {**getattr(self._stream, "counters", {}), **unseen}
 
     def save_to(self, path: str | Path) -> None:
         """Write the running state to a file of its own, in one step (see `api.state_file`)."""

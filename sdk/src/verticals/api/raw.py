@@ -12,12 +12,13 @@ import numpy as np
 from verticals.contract import DataContract
 from verticals.contract.model import ROW
 from verticals.data import iter_tables, read_table
-from verticals.errors import DataError
+from verticals.errors import BadFileError, DataError
 from verticals.plugin import FileReader, FolderReader
 from verticals.table import Table
 
 PATH = "@path:"  # and the field's name: the column of a raw table that keeps the paths
 _SHOWN = 20
+_LEAVE_OUT = "leave such rows out and list them: --skip-bad"
 Readers = Mapping[str, FileReader]
 
 
@@ -88,8 +89,13 @@ def with_files(
             continue
         if ROW not in raw:
             raw = raw.with_columns({ROW: np.arange(1, raw.rows + 1, dtype=np.int64)})
-        found = reader.read(field, column, root, skip_bad=skip_bad)
         numbers = raw[ROW]
+        try:
+            found = reader.read(field, column, root, skip_bad=skip_bad)
+        except BadFileError as error:
+            hint = f"{error.hint}, or {_LEAVE_OUT}" if error.hint else _LEAVE_OUT
+            number = int(numbers[error.row - 1])
+            raise BadFileError(error.what, row=number, hint=hint) from None
         if found.skipped:
             shown = "; ".join(f"row {numbers[n]}: {why}" for n, why in found.skipped[:_SHOWN])
             more = len(found.skipped) - _SHOWN

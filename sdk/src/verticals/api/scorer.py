@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import numpy as np
 from verticals.api.evidence_run import measure
 from verticals.api.online import OnlineScorer
 from verticals.api.raw import Raw, iter_raw, load_raw, pipeline_digests
+from verticals.api.scores import finished_columns
+from verticals.api.unseen import missing_unseen, unseen_notes
 from verticals.api.vertical import Vertical, load_vertical
 from verticals.bundle import Bundle, check_solution, open_bundle
 from verticals.collect import Attributes, output_infos, unit_index
 from verticals.contract import DataContract, Note, bind, merged_notes
-from verticals.contract.model import ID
+from verticals.contract.model import ID, ROW
 from verticals.data import fingerprint, retired_rows
 from verticals.errors import BundleError, CallError, EvidenceError, ExplanationError
 from verticals.evidence import RECOMPUTED
@@ -85,11 +88,9 @@ class Scorer:
 
     def columns(self, table: Table) -> Columns:
         """Score a bound table: one array of (rows,) for each output, in the scale of the finish."""
-        found = self.finish.apply(self.model.predict(table), self.finish_settings)
-        scored, _ = self.vertical.scored_rows(table, self.contract)
-        if scored.all():
-            return found
-        return {name: _blanked(np.asarray(column), ~scored) for name, column in found.items()}
+        return finished_columns(
+            self.vertical, self.contract, self.model, self.finish, self.finish_settings, table
+        )
 
     def predict(self, data: Any, *, reasons: int = 0, encoding: str | None = None) -> Table:
         """Score raw data; needs the feature columns only.
@@ -112,6 +113,7 @@ class Scorer:
         """Score a file in chunks, in bounded memory.
 
         A solution with derived fields reads whole histories, and so gets the whole file at once.
+        With `skip_bad` and without an id, `row` is the number of the row in the file.
         `notice` is told what was skipped, what is odd in the data and, at the end, which values
         do not fit the declarations.
         """
@@ -127,6 +129,7 @@ class Scorer:
                 skip_bad=skip_bad,
             )
         odd: tuple[Note, ...] = ()
+        unseen: Counter[str] = Counter()
         count = 0
         for found in parts:
             count += 1
@@ -134,14 +137,21 @@ class Scorer:
             table = self.vertical.derive(bound.table)
             if notice is not None:
                 odd = merged_notes((*odd, *bound.notes))
+                unseen.update(missing_unseen(self.model, table))
                 _, unscored = self.vertical.scored_rows(table, self.contract)
                 for note in (*found.notes, *self.vertical.feature_notes(table), *unscored):
                     notice(note)
-            yield self.scored(table, reasons)
+            scored = self.scored(table, reasons)
+            if skip_bad and self.contract.id not in scored:
+                # Rows may be missing: without an id nothing else says whose scores these are.
+                scored = Table({"row": table[ROW], **scored})
+            yield scored
         if notice is not None:
             for item in odd:
                 if self._is_read(item.column) and (count == 1 or item.kind not in _ACROSS_ROWS):
                     notice(item.text)
+            for text in unseen_notes(self.contract, unseen):
+                notice(text)
 
     def _is_read(self, column: str) -> bool:
         """Tell whether scoring reads a column of the data; those of an audit it does not."""
@@ -208,7 +218,8 @@ class Scorer:
             values = {name: table[name][row] for name in table}
             for place in np.flatnonzero(ranked.fields[row] >= 0):
                 field = self.contract.field(ranked.names[ranked.fields[row, place]])
-                texts[row, place] = say(field, values, self.contract) or texts[row, place]
+                with self.vertical.running("wording"):
+                    texts[row, place] = say(field, values, self.contract) or texts[row, place]
         return texts
 
     def attributions(self, table: Table) -> Attributions:
@@ -218,7 +229,8 @@ class Scorer:
                 f"solution {self.vertical.info.name!r} does not offer attributions",
                 hint=f"verticals describe {self.vertical.info.name}",
             )
-        return self.model.attributions(table)
+        with self.vertical.running("attributions"):
+            return self.model.attributions(table)
 
     def explain(self, data: Any, *, encoding: str | None = None, skip_bad: bool = False) -> Table:
         """Return attributions of raw data in long form: id, output, field, part, value.
@@ -310,15 +322,6 @@ class Scorer:
         return OnlineScorer(self, actions)
 
 
-def _blanked(column: Array, where: Array) -> Array:
-    """Return an output column without the values of some rows: NaN, or None of texts."""
-    if column.dtype.kind == "O":
-        found = column.copy()
-        found[where] = None
-        return found
-    return np.where(where, np.nan, column.astype(np.float64))
-
-
 def open_scorer(
     path: str | Path,
     *,
@@ -332,7 +335,7 @@ def open_scorer(
     Raises `BundleError`, `SignatureError` or `PluginError`.
     """
     bundle = open_bundle(path, public_key=public_key)
-    vertical = load_vertical(check_solution(bundle, _infos()).name).for_contract(
+    vertical = load_vertical(_installed_name(bundle)).for_contract(
         bundle.contract, private=bundle.privacy is not None
     )
     _check_derived(bundle, vertical)
@@ -348,7 +351,7 @@ def open_scorer(
         device=device,
         resources=dict(resources or {}),
     )
-    model = vertical.solution.load(bundle.state(), setup)
+    model = vertical.loaded(bundle.state(), setup)
     return Scorer(bundle=bundle, vertical=vertical, model=model, contract=contract)
 
 
@@ -416,7 +419,13 @@ def long_attributions(found: Attributions, ids: Array, probability: frozenset[st
     return Table({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
 
 
-def _infos() -> tuple[Any, ...]:
+def _installed_name(bundle: Bundle) -> str:
+    """Return the name of the installed solution that reads a bundle."""
     from verticals import registry
 
-    return tuple(found.info for found in registry.discover().solutions)
+    installed = registry.discover()
+    infos = tuple(found.info for found in installed.solutions)
+    name = str(bundle.solution["name"])
+    if name not in {info.name for info in infos}:
+        registry.refuse_unserved(installed, name, str(bundle.solution["distribution"]))
+    return check_solution(bundle, infos).name

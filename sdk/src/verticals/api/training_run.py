@@ -11,16 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from verticals.api.acceptance import refuse_contract, refuse_targets
 from verticals.api.budget import divide_budget, what_files_show
 from verticals.api.evidence_run import measure
+from verticals.api.privacy_form import check_record
 from verticals.api.raw import load_raw, pipeline_digests, with_files
+from verticals.api.scores import raw_columns
 from verticals.api.vertical import (
     Vertical,
     load_vertical,
     merged_options,
     refuse_unbounded_reads,
 )
-from verticals.bundle import BundleContents, load_signer, write_bundle
+from verticals.bundle import (
+    BundleContents,
+    load_signer,
+    pack_bundle,
+    refuse_place_of_bundle,
+)
 from verticals.contract import (
     DataContract,
     bind,
@@ -31,6 +39,8 @@ from verticals.contract import (
 )
 from verticals.data import Shares, fingerprint, split_notes, split_rows
 from verticals.errors import CallError, DataError, PrivacyError
+from verticals.evidence import refuse_place_of_evidence
+from verticals.files import write_folders
 from verticals.plugin import Setup
 from verticals.table import Table
 
@@ -83,11 +93,17 @@ def train(
     out rows whose files cannot be used, and lists them. `resume` continues from the checkpoint
     that an interrupted call with the same arguments left beside `out`.
 
-    Raises `CallError`, `ContractError`, `DataError`, `PrivacyError`, `TrainingError` or
-    `BundleError`; nothing is written to `out` unless training succeeds.
+    Raises `CallError`, `ContractError`, `DataError`, `PrivacyError`, `TrainingError`,
+    `PluginError` (a fault of the solution's own code), `EvidenceError` or `BundleError`. Neither
+    bundle nor evidence is written before both are ready.
     """
     _check_privacy_choice(epsilon, delta, no_privacy)
-    signer = load_signer(sign) if sign is not None else None  # before hours are spent
+    # Before hours are spent:
+    signer = load_signer(sign) if sign is not None else None
+    refuse_place_of_bundle(out)
+    refuse_place_of_evidence(f"{out}.evidence")
+    if ledger is not None:
+        _check_ledger(Path(ledger))
     vertical = load_vertical(solution)
     private = epsilon is not None
     if private and "private" not in vertical.info.offers:
@@ -105,6 +121,7 @@ def train(
         _check_reviewed(declared)
         refuse_unbounded_reads(declared, vertical.features)
     full = vertical.contract_with_derived(declared)
+    refuse_contract(vertical, full, merged)
     derived = vertical.derive(table)
     scored, unscored = vertical.scored_rows(derived, full)
     derived = derived.take(scored)
@@ -128,14 +145,23 @@ def train(
         resources=dict(resources or {}),
         progress=progress,
     )
-    model = vertical.solution.fit(parts, setup)
-    state = model.state()
-    trained_privacy = state.settings.get("privacy")
-    privacy = budget.total(trained_privacy)
     finish = vertical.finish_for(full, budget.decision, merged)
-    finished = finish.fit(model.predict(parts["calibrate"]), parts["calibrate"])
+    model, state = vertical.fitted(parts, setup)
+    trained_privacy = state.settings.get("privacy")
+    check_record(
+        trained_privacy,
+        who=vertical.named,
+        epsilon=budget.training,
+        delta=delta,
+        unit="group" if full.group else "row",
+        most=parts["train"].rows,
+    )
+    privacy = budget.total(trained_privacy)
+    raw = raw_columns(vertical, full, model, finish, parts["calibrate"])
+    with vertical.running("finish"):
+        finished = dict(finish.fit(raw, parts["calibrate"]))
     kept = {name: value for name, value in state.settings.items() if name != "privacy"}
-    settings = {"options": merged, "finish": dict(finished), "seed": seed}
+    settings = {"options": merged, "finish": finished, "seed": seed}
     rows = {name: part.rows for name, part in parts.items()}
     contents = BundleContents(
         solution=solution_texts(vertical),
@@ -148,22 +174,21 @@ def train(
             "seed": seed,
             "shares": dataclasses.asdict(share),
             "rows": rows,
-            "by": _split_kind(split_by, although=bool(full.time)),
+            "by": _split_kind(split_by, private=private, although=bool(full.time)),
             "fingerprint": fingerprint(table, key=key) if key else "",
         },
         training=_training_facts(setup, state.settings, vertical),
         privacy=privacy,
         extra=_extra(vertical, declared),
     )
-    reference = write_bundle(
+    bundle = pack_bundle(
         Path(out),
         contents,
         trained_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         signer=signer,
     )
-    evidence = Path(f"{out}.evidence")
-    digest = measure(
-        bundle_digest=reference.digest,
+    evidence = measure(
+        bundle_digest=bundle.digest,
         vertical=vertical,
         contract=full,
         model=model,
@@ -174,15 +199,17 @@ def train(
         private=private,
         fingerprint=contents.split["fingerprint"],
         notes=shared,
-    ).write(evidence)
+    ).packed(f"{out}.evidence")
+    # Evidence first: where a bundle stands, its evidence does.
+    write_folders((evidence.folder, bundle.folder))
     _remove_checkpoint(checkpoint)
     if ledger is not None:
-        _write_ledger(Path(ledger), solution, reference.digest, contents)
+        _write_ledger(Path(ledger), solution, bundle.digest, contents)
     return TrainingResult(
         bundle=Path(out),
-        digest=reference.digest,
-        evidence=evidence,
-        evidence_digest=digest,
+        digest=bundle.digest,
+        evidence=evidence.folder.path,
+        evidence_digest=evidence.digest,
         rows=rows,
         privacy=privacy,
         notes=(*notes, *shared),
@@ -237,7 +264,7 @@ def _bound_data(
             hint=f"verticals contract draft data.csv --solution {name}",
         )
     if contract is None:
-        declared, shipped = vertical.solution.demo()
+        declared, shipped = vertical.demo()
         validate_contract(declared)
         loaded = with_files(declared, shipped, Path.cwd(), vertical.readers, skip_bad=skip_bad)
     else:
@@ -249,6 +276,7 @@ def _bound_data(
                 f"expected {name!r}",
                 hint=f"verticals train {declared.solution} …",
             )
+        refuse_targets(vertical.info, declared)
         loaded = load_raw(
             declared, data, readers=vertical.readers, encoding=encoding, skip_bad=skip_bad
         )
@@ -310,11 +338,17 @@ def _split_contract(contract: DataContract, random_split: int, split_by: str) ->
     return dataclasses.replace(contract, time="")
 
 
-def _split_kind(contract: DataContract, *, although: bool) -> str:
-    """Name the split by the contract that it went by; `although` the data have a time."""
+def _split_kind(contract: DataContract, *, private: bool, although: bool) -> str:
+    """Name the split by the contract that it went by; `although` the data have a time.
+
+    Under privacy each row, or group, draws its part by itself (see `verticals.data.split`); else
+    rows are dealt out by the value of a target with classes, or merely at random without one.
+    """
     if contract.time:
         return "time"
-    kind = "group" if contract.group else "stratified"
+    classed = any(target.kind in ("binary", "categorical") for target in contract.targets)
+    kind = "group" if contract.group else "stratified" if classed else "random"
+    kind = "independent" if private else kind
     return f"{kind}, although there is a time" if although else kind
 
 
@@ -366,6 +400,12 @@ def _remove_checkpoint(folder: Path) -> None:
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_ledger(path: Path) -> None:
+    from verticals.ledger import check
+
+    check(path)
 
 
 def _write_ledger(path: Path, solution: str, digest: str, contents: BundleContents) -> None:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from verticals import registry
+from verticals.api.guard import plugin_code
 from verticals.contract.model import DataContract, Field
-from verticals.errors import CallError, PrivacyError
-from verticals.finish import DecisionFinish, score_name
+from verticals.errors import CallError, PluginError, PrivacyError
+from verticals.files import name_problem
+from verticals.finish import DecisionFinish, expected_outputs, score_name
 from verticals.plugin import (
     Actions,
     BoundedFeatures,
     Features,
     FileReader,
     Finish,
+    Model,
     NotedFeatures,
     Output,
+    Setup,
     Solution,
     SolutionInfo,
+    State,
     TorchSolution,
 )
 from verticals.table import Array, Table
@@ -51,6 +57,20 @@ class Vertical:
     ) = None
     excluded: Callable[[Table, DataContract], tuple[Array, str]] | None = None
     split_by: str = ""
+    adapted: bool = False  # the SDK made the solution of a network, and writes its settings
+
+    @property
+    def named(self) -> str:
+        """Return how messages name the solution."""
+        return f"solution {self.info.name!r} of {self.distribution}"
+
+    def running(self, method: str) -> AbstractContextManager[None]:
+        """Return what a call of the solution's own code runs in (see `api.guard`)."""
+        return plugin_code(
+            f"{self.named}: {method}",
+            target=self.info.target,
+            hint=f"verticals check {self.info.name}; VERTICALS_TRACEBACK=1 shows the traceback",
+        )
 
     def for_contract(
         self, contract: DataContract, *, private: bool, strict: bool = False
@@ -60,7 +80,10 @@ class Vertical:
         Under privacy, fields that read beyond the unit of privacy are left out where the features
         can do without them and `strict` is not set; `refuse_unbounded_reads` refuses what is left.
         """
-        features = self.features if self.features_for is None else self.features_for(contract)
+        features = self.features
+        if self.features_for is not None:
+            with self.running("features_for"):
+                features = self.features_for(contract)
         left_out: tuple[Field, ...] = ()
         if private and not strict and isinstance(features, BoundedFeatures):
             bounded = features.within(contract.unit_keys)
@@ -73,13 +96,17 @@ class Vertical:
         self, contract: DataContract, options: Mapping[str, Any]
     ) -> tuple[DataContract, tuple[str, ...]]:
         """Return the contract as the options narrow it, with notes on what changed."""
-        return (contract, ()) if self.narrow is None else self.narrow(contract, options)
+        if self.narrow is None:
+            return contract, ()
+        with self.running("contract_for"):
+            return self.narrow(contract, options)
 
     def scored_rows(self, table: Table, contract: DataContract) -> tuple[Array, tuple[str, ...]]:
         """Return (rows,) True where a row may be trained on and scored, and a counted note."""
         if self.excluded is None:
             return np.ones(table.rows, dtype=bool), ()
-        out, why = self.excluded(table, contract)
+        with self.running("left_out"):
+            out, why = self.excluded(table, contract)
         count = int(out.sum())
         told = str(count) if count >= _FEWEST_TOLD else f"fewer than {_FEWEST_TOLD}"
         note = f"{told} of {table.rows} rows are neither trained on nor scored: {why}"
@@ -110,7 +137,10 @@ class Vertical:
 
     def derive(self, table: Table) -> Table:
         """Return the table with the derived fields added."""
-        return table if self.features is None else self.features.batch(table)
+        if self.features is None:
+            return table
+        with self.running("features"):
+            return self.features.batch(table)
 
     def feature_notes(self, table: Table) -> tuple[str, ...]:
         """Return what a person should know of how this table's fields were derived."""
@@ -121,11 +151,78 @@ class Vertical:
     ) -> Finish:
         """Return the solution's own finish, or the default decision by the contract."""
         if self.make_finish is not None:
-            return self.make_finish(contract, epsilon, options)
+            with self.running("finish_for"):
+                return self.make_finish(contract, epsilon, options)
         if self.finish is not None:
             return self.finish
-        return DecisionFinish(
-            outputs=default_outputs(self.solution, contract), contract=contract, epsilon=epsilon
+        with self.running("outputs"):
+            outputs = default_outputs(self.solution, contract)
+        return DecisionFinish(outputs=outputs, contract=contract, epsilon=epsilon)
+
+    def demo(self) -> tuple[DataContract, Table]:
+        """Return the solution's own contract and raw data."""
+        with self.running("demo"):
+            contract, table = self.solution.demo()
+        return contract, table
+
+    def fitted(self, parts: Mapping[str, Table], setup: Setup) -> tuple[Model, State]:
+        """Train the solution; return its model and what that hands over.
+
+        It gets the held-out part without its rows, so that it cannot learn from them.
+
+        Raises `PluginError` where either is none.
+        """
+        seen = {
+            name: part.take(slice(0, 0)) if name == "test" else part for name, part in parts.items()
+        }
+        with self.running("fit"):
+            model = self._checked("fit", self.solution.fit(seen, setup))
+        with self.running("state"):
+            state = model.state()
+        if not isinstance(state, State):
+            raise self._gives("state", state, "verticals.plugin.State")
+        for name in ("tensors", "settings"):
+            if not isinstance(getattr(state, name), Mapping):
+                raise self._gives(f"state ({name})", getattr(state, name), "a mapping")
+        training = state.settings.get("training", {})
+        if not isinstance(training, Mapping):
+            raise self._gives("state (settings: training)", training, "a mapping")
+        return model, state
+
+    def loaded(self, state: State, setup: Setup) -> Model:
+        """Bring a model back; raise `PluginError` where it is none."""
+        with self.running("load"):
+            return self._checked("load", self.solution.load(state, setup))
+
+    def evidence(self, model: Model, parts: Mapping[str, Table]) -> Mapping[str, Table]:
+        """Return the solution's own evidence tables; raise `PluginError` where they are none.
+
+        None bears one of the SDK's names, which would stand for another's facts.
+        """
+        with self.running("evidence"):
+            tables = self.solution.evidence(model, parts)
+        if not isinstance(tables, Mapping):
+            raise self._gives("evidence", tables, "a mapping of names to tables")
+        for name, table in tables.items():
+            if not isinstance(table, Table):
+                raise self._gives(f"evidence ({name!r})", table, "verticals.table.Table")
+            if not isinstance(name, str) or "." not in name or name_problem(name):
+                raise PluginError(
+                    f"{self.named}: evidence gives a table {name!r}, expected a lower-case name of "
+                    "the form PLUGIN.NAME",
+                    hint=f"verticals check {self.info.name}",
+                )
+        return tables
+
+    def _checked(self, method: str, model: object) -> Model:
+        if isinstance(model, Model):
+            return model
+        raise self._gives(method, model, "a model with predict and state")
+
+    def _gives(self, method: str, value: object, expected: str) -> PluginError:
+        return PluginError(
+            f"{self.named}: {method} gives {type(value).__name__}, expected {expected}",
+            hint=f"verticals check {self.info.name}",
         )
 
 
@@ -151,6 +248,7 @@ def load_vertical(name: str) -> Vertical:
             narrow=loaded.contract_for,
             excluded=loaded.left_out,
             split_by=loaded.split_by,
+            adapted=True,
         )
     return Vertical(
         info=found.info,
@@ -178,9 +276,7 @@ def default_outputs(solution: object, contract: DataContract) -> tuple[Output, .
                 Output(name=name, kind="probability", target=target.name, value=target.positive)
             )
             continue
-        if target.kind in ("ordinal", "numeric"):
-            kind = "ordinal" if target.kind == "ordinal" else "real"
-            outputs.append(Output(name=target.name, kind=kind, target=target.name))
+        outputs += expected_outputs(target)
         outputs += [
             Output(
                 name=f"{target.name}_{value}", kind="probability", target=target.name, value=value

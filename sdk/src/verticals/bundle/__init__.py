@@ -17,7 +17,15 @@ from verticals.bundle.read import (
     open_bundle,
     verify_bundle,
 )
-from verticals.bundle.write import BundleContents, BundleRef, sign_bundle, write_bundle
+from verticals.bundle.write import (
+    BundleContents,
+    BundleRef,
+    PackedBundle,
+    pack_bundle,
+    refuse_place_of_bundle,
+    sign_bundle,
+    write_bundle,
+)
 
 __all__ = [
     "INFINITE",
@@ -28,6 +36,7 @@ __all__ = [
     "FileSigner",
     "KeyRef",
     "Manifest",
+    "PackedBundle",
     "Signer",
     "Verification",
     "check_solution",
@@ -36,6 +45,8 @@ __all__ = [
     "load_signer",
     "new_keys",
     "open_bundle",
+    "pack_bundle",
+    "refuse_place_of_bundle",
     "sign_bundle",
     "verify_bundle",
     "write_bundle",

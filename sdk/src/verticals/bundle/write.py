@@ -25,7 +25,7 @@ from verticals.bundle.read import bundle_errors, named, parse_files, read_files
 from verticals.bundle.tensors import pack_tensors
 from verticals.contract import DataContract, dump_contract
 from verticals.errors import BundleError, DataError, SignatureError
-from verticals.files import write_folder
+from verticals.files import Folder, refuse_place, write_folder, write_folders
 from verticals.plugin import State
 from verticals.strictjson import check_time, plain, readable_json, sha256
 
@@ -78,6 +78,28 @@ def write_bundle(
     written (weights that are not finite, settings that are no JSON, a file that `shows` does not
     speak of), or if the system refuses; `SignatureError` if the key cannot sign.
     """
+    packed = pack_bundle(path, contents, trained_at=trained_at, signer=signer)
+    with bundle_errors():
+        write_folders((packed.folder,))
+    return BundleRef(path=packed.folder.path, digest=packed.digest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedBundle:
+    """Hold a bundle that is ready to be written (see `verticals.files`), and its digest."""
+
+    folder: Folder
+    digest: str
+
+
+def pack_bundle(
+    path: str | Path,
+    contents: BundleContents,
+    *,
+    trained_at: str,
+    signer: str | Path | Signer | None = None,
+) -> PackedBundle:
+    """Make every byte of a bundle, and write none; arguments and errors as `write_bundle`."""
     path = Path(path)
     what = named(path)
     with bundle_errors():
@@ -96,8 +118,16 @@ def write_bundle(
             files[SIGNATURE] = make_signature(
                 _signer(signer), digest=bundle.digest, trained_at=trained_at
             )
-        write_folder(path, files, what=what, ours=is_bundle)
-    return BundleRef(path=path, digest=bundle.digest)
+    folder = Folder(path=path, files=files, what=what, ours=is_bundle)
+    return PackedBundle(folder=folder, digest=bundle.digest)
+
+
+def refuse_place_of_bundle(path: str | Path) -> None:
+    """Raise `BundleError` where no bundle can be written, since something else stands there."""
+    try:
+        refuse_place(Path(path), named(Path(path)), is_bundle)
+    except DataError as error:
+        raise BundleError(error.message, hint=error.hint) from error
 
 
 def sign_bundle(

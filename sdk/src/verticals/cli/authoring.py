@@ -49,8 +49,11 @@ def check_command(solution: str, only: tuple[str, ...], as_json: bool) -> int:
         return FAILED if failed else OK
     rows = [(result.name, result.status, result.message) for result in results]
     click.echo("\n".join(table_lines(("CHECK", "RESULT", "DETAIL"), rows)))
-    passed = sum(result.status == "passed" for result in results)
-    click.echo(f"{passed} passed, {failed} failed, {len(results) - passed - failed} not offered")
+    counts = [
+        f"{sum(result.status == status for result in results)} {status}"
+        for status in ("passed", "failed", "not run", "not offered")
+    ]
+    click.echo(", ".join(counts))
     return FAILED if failed else OK
 
 

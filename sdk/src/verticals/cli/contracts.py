@@ -19,7 +19,10 @@ from verticals.cli.output import (
 from verticals.errors import CallError, ContractError, PluginError
 
 if TYPE_CHECKING:
-    from verticals.contract import Bound, DataContract, Drafter, Note
+    from verticals.api.vertical import Vertical
+    from verticals.contract import Drafter
+
+_HINT = "correct the data or the contract, then check again; the lines above say what and where"
 
 
 @click.group("contract")
@@ -46,9 +49,14 @@ def draft_command(
     if out is not None and out.exists():
         raise CallError(f"{out} exists already", hint="choose another --out, or remove it first")
     loaded = read_table(data, encoding=encoding)
-    refine = _drafter(solution) if solution else None
+    refine, kinds = _drafter(solution) if solution else (None, frozenset[str]())
     drafted = partial(
-        draft_contract, loaded.table, solution=solution, name=data.stem, source=data.name
+        draft_contract,
+        loaded.table,
+        solution=solution,
+        name=data.stem,
+        source=data.name,
+        target_kinds=kinds,
     )
     try:
         draft = drafted(refine=refine)
@@ -92,13 +100,29 @@ def check_command(
     contract: Path, data: Path, against: Path | None, encoding: str | None, as_json: bool
 ) -> None:
     """Hold DATA against CONTRACT: every violation with column, rows, value and expectation."""
+    from verticals.api.acceptance import hold
+    from verticals.api.check_notes import remarks
     from verticals.contract import read_contract, unreviewed
     from verticals.data import split_leaks
 
-    declared, bound, notes = _held(read_contract(contract), data, encoding)
-    if against is not None:
-        _, other, _ = _held(declared, against, encoding)
-        leaks = split_leaks(bound.table, other.table, declared)
+    given = read_contract(contract)
+    vertical, told = _vertical(given.solution)
+    try:
+        held = hold(given, data, vertical=vertical, encoding=encoding)
+        # Files are compared by their paths, so they are not read here.
+        parts = [
+            hold(given, part, vertical=None, encoding=encoding).bound.table
+            for part in ((data, against) if against is not None else ())
+        ]
+    except ContractError as error:
+        raise ContractError(
+            str(error),
+            hint=error.hint if "contract check" not in error.hint else _HINT,
+            violations=error.violations,
+        ) from error
+    declared, bound, notes = held.contract, held.bound, (*held.notes, *remarks(held))
+    if parts:
+        leaks = split_leaks(parts[0], parts[1], declared)
         if leaks:
             raise ContractError(
                 f"{data} and {against} are no split: {leaks[0]}",
@@ -118,6 +142,8 @@ def check_command(
         return
     for note in notes:
         say(f"note: {note.text}")
+    if told:
+        say(f"note: {told}")
     if marks:
         say(
             f"note: {len(marks)} value(s) were read from the data and are not reviewed: "
@@ -130,22 +156,22 @@ def check_command(
     )
 
 
-def _drafter(solution: str) -> Drafter | None:
-    """Return what refines a draft for a solution; raise `PluginError` where it is not known."""
+def _drafter(solution: str) -> tuple[Drafter | None, frozenset[str]]:
+    """Return what refines a draft for a solution, and the kinds of target that it takes.
+
+    Raises `PluginError` where the solution is not known.
+    """
     from verticals.registry import discover, find, load_drafter
 
-    return load_drafter(find(discover(), solution))
+    found = find(discover(), solution)
+    return load_drafter(found), found.info.target_kinds
 
 
-def _held(
-    declared: DataContract, data: Path, encoding: str | None
-) -> tuple[DataContract, Bound, tuple[Note, ...]]:
-    """Read data and bind them; return the resolved contract, what was bound, and all notes."""
-    from verticals.api.raw import text_columns
-    from verticals.contract import bind, resolve
-    from verticals.data import read_table
+def _vertical(solution: str) -> tuple[Vertical | None, str]:
+    """Return the solution of a contract, or why its own rules cannot be checked here."""
+    from verticals.api.vertical import load_vertical
 
-    loaded = read_table(data, text_columns=text_columns(declared), encoding=encoding)
-    declared = resolve(declared, list(loaded.table))
-    bound = bind(declared, loaded.table)
-    return declared, bound, (*loaded.notes, *bound.notes)
+    try:
+        return load_vertical(solution), ""
+    except PluginError as error:
+        return None, f"{error}: what the solution itself asks of a contract was not checked"

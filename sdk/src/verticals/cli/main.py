@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from types import TracebackType
 from typing import Any
 
 import click
 
 from verticals.cli.output import WRONG, report_error
-from verticals.errors import CallError, VerticalsError
+from verticals.errors import CallError, PluginError, VerticalsError
 
 # command -> (module, attribute, help). A module is imported when its command is called.
 _OWN = {
@@ -118,6 +119,8 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         code: Any = cli.main(args=given, prog_name="verticals", standalone_mode=False)
     except VerticalsError as error:
+        if isinstance(error, PluginError) and error.__cause__ and _traceback_wanted():
+            raise
         report_error(error, as_json=as_json)
         return WRONG
     except click.exceptions.NoArgsIsHelpError as error:
@@ -134,9 +137,11 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
-        if os.environ.get("VERTICALS_TRACEBACK"):
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and _is_from_click(error):
             raise
+        if _traceback_wanted():
+            raise error if isinstance(error, Exception) else RuntimeError("SystemExit") from error
         report_error(_fault(error), as_json=as_json)
         return WRONG
     return code if isinstance(code, int) else 0
@@ -147,11 +152,27 @@ def _usage(error: click.UsageError) -> CallError:
     return CallError(error.format_message(), hint=f"{command} --help")
 
 
-def _fault(error: Exception) -> CallError:
-    """Name the place of an unexpected exception, but never its text, which may hold data."""
+def _traceback_wanted() -> bool:
+    return bool(os.environ.get("VERTICALS_TRACEBACK"))
+
+
+def _is_from_click(error: SystemExit) -> bool:
+    """Tell whether click itself ends the process, as it does for shell completion."""
+    where = _innermost(error)
+    name = "" if where is None else str(where.tb_frame.f_globals.get("__name__", ""))
+    return name.partition(".")[0] == "click"
+
+
+def _innermost(error: BaseException) -> TracebackType | None:
     where = error.__traceback__
     while where is not None and where.tb_next is not None:
         where = where.tb_next
+    return where
+
+
+def _fault(error: BaseException) -> CallError:
+    """Name the place of an unexpected exception, but never its text, which may hold data."""
+    where = _innermost(error)
     place = "unknown place"
     if where is not None:
         code = where.tb_frame.f_code

@@ -56,6 +56,7 @@ def predict_command(
     from verticals.data import TableWriter
     from verticals.explain import REFUSED
 
+    refuse_same(out, data)
     scorer = open_scorer(
         bundle, device=device, public_key=public_key, resources=parse_resources(resources)
     )
@@ -106,6 +107,7 @@ def explain_command(
     from verticals.api import open_scorer
     from verticals.data import write_table
 
+    refuse_same(out, data)
     scorer = open_scorer(
         bundle, device=device, public_key=public_key, resources=parse_resources(resources)
     )
@@ -168,7 +170,16 @@ def evidence_command(
         print_json({"out": str(out), "digest": digest, "form": "counts" if counts else "rows"})
         return
     click.echo(f"wrote {out}  {digest}")
-    click.echo(f"next: verticals audit {bundle} --evidence {out} --out {bundle}.audit")
+    click.echo(f"next: verticals audit {bundle} --evidence {out} --out {out}.audit")
+
+
+def refuse_same(out: Path, data: Path) -> None:
+    """Refuse to write scores over the data that they are of."""
+    if out.exists() and data.exists() and out.samefile(data):
+        raise CallError(
+            f"--out {out} is the data file itself, expected another file",
+            hint=f"choose another name, such as {out.stem}.scored{out.suffix}",
+        )
 
 
 def _note(text: str) -> None:

@@ -293,8 +293,11 @@ def _overlaps(contract: DataContract, names: Sequence[str]) -> list[str]:
 
 
 def _missing(column: str, name: str, raw: Table) -> str:
+    plain = {name.strip().casefold(): name for name in raw}
+    same = plain.get(column.strip().casefold())
     near = difflib.get_close_matches(column, list(raw), n=1, cutoff=0.6)
     nearest = f"; the nearest is {near[0]!r}" if near else ""
+    nearest = f"; did you mean {same!r}?" if same is not None else nearest
     return f"column {column!r} (for {name}) is missing{nearest}"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from verticals.contract.canonical import canonical, coded, factorise
 from verticals.contract.model import MISSING, Field, Target
 from verticals.contract.nodes import short
+from verticals.contract.notation import notation_of
 from verticals.contract.rules import plain_number
 from verticals.table import Array
 
@@ -140,6 +141,8 @@ def read_numbers(column: Array, name: str, missing: Sequence[str], log: Log) -> 
         bad = np.array([number is None for number in parsed], dtype=bool)
         texts = [canonical(cells[n]) for n in np.flatnonzero(bad)]
         expected = "expected a number; a value that means missing is listed under missing"
+        if notation := notation_of(texts):
+            expected = f"expected a number; the column {notation.text}"
         log.refuse_rows(name, bad[codes], expected, seen=texts)
         values = np.array([np.nan if number is None else number for number in parsed])[codes]
     if numbers:
@@ -218,7 +221,9 @@ def read_times(column: Array, name: str, missing: Sequence[str], log: Log) -> Ar
     times = [_as_time(cell, missing) for cell in cells]
     bad = np.array([time is None for time in times], dtype=bool)
     seen = [canonical(cells[n]) for n in np.flatnonzero(bad)]
-    log.refuse_rows(name, bad[codes], "expected an ISO 8601 date or time", seen=seen)
+    notation = notation_of(seen)
+    hint = f"; the column {notation.text}" if notation else ""
+    log.refuse_rows(name, bad[codes], f"expected an ISO 8601 date or time{hint}", seen=seen)
     stamps = [time[0] if time else None for time in times]
     zones = {time[1] for time in times if time and time[0] is not None}
     naive = np.array([bool(time and time[0] and time[1] is None) for time in times], dtype=bool)

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
+from verticals.contract.draft_remarks import (
+    how_to_keep,
+    said_of_counts,
+    said_of_header,
+    said_of_targets,
+    said_without_target,
+)
 from verticals.contract.dump import render
 from verticals.contract.guess import (
     NO_KEYS,
     Keys,
     declare,
-    guess_decision,
+    epoch_unit,
     guess_keys,
-    guess_target,
+    ignored,
+    is_count,
     protected_groups,
+    ties_persons,
 )
-from verticals.contract.hints import PLACE, SPLIT, field_name, is_protected, words
+from verticals.contract.guess_target import guess_decision, guess_target
+from verticals.contract.hints import PERSON, PLACE, SPLIT, field_name, is_protected, words
 from verticals.contract.model import DataContract, Field, Target
 from verticals.contract.profile import Profile, profile
 from verticals.contract.suspects import fixed_by, strongest
 from verticals.errors import ContractError
 from verticals.table import Array, Table
 
-LEAK = 0.95  # AUC from which one column alone is too good
+LEAK = 0.99  # AUC from which one column alone is too good, and left out
+STRONG = 0.95  # from which it is named; a real measurement may reach it
 PROXY = 0.90
 
 READ = "read from the data"
@@ -74,6 +85,7 @@ def draft_contract(
     name: str = "",
     source: str = "",
     refine: Drafter | None = None,
+    target_kinds: Collection[str] = (),
 ) -> Draft:
     """Propose a contract for a raw table: YAML text that `parse_contract` accepts.
 
@@ -81,8 +93,10 @@ def draft_contract(
     comment and in the field's `drafted` list. Names suggest the target, the protected fields and
     the identifiers. The findings name columns that look like identifiers, like proxies of a
     protected column (AUC above .90 for one of its groups), and like leaks (AUC above .95 for the
-    target, or constant within it); leaks and identifiers are left out of the model. `refine`
-    then gives the draft the parts that one solution asks for.
+    target, or constant within it). Identifiers are left out of the model, and so are leaks from an
+    AUC of .99 on, with the line that keeps one. Few whole numbers from 0 or 1 on are taken as
+    numbers, unless the name is that of a code. `refine` then gives the draft the parts that one
+    solution asks for; `target_kinds` are the kinds of target that it takes (empty: any).
 
     Raises `ContractError` if the table has no rows or no named column.
     """
@@ -94,8 +108,12 @@ def draft_contract(
             violations=["the data have no rows or no named columns"],
         )
     columns = [profile(name, raw[name]) for name in names]
+    by_name = {item.column: item for item in columns}
     keys = guess_keys(columns, raw.rows)
-    target = guess_target([item for item in columns if item.column not in keys.taken])
+    kinds = target_kinds if refine is None else ()
+    open_columns = [item for item in columns if item.column not in keys.taken]
+    target = None if set(kinds) == {"none"} else guess_target(open_columns, kinds)
+    keys = _with_tied(keys, columns, target, raw.rows)
     taken = keys.taken | ({target.column} if target else set())
     if len(taken) == len(columns):  # a contract has at least one field
         keys, target, taken = NO_KEYS, None, frozenset()
@@ -114,8 +132,8 @@ def draft_contract(
     )
     refined = Refined(contract=contract)
     if refine is not None:
-        refined = refine(contract, raw, {item.column: item for item in columns})
-    contract = refined.contract
+        refined = refine(contract, raw, by_name)
+    contract, refused = _with_kinds(refined.contract, target_kinds)
     # A column that the solution has found a use for is no longer left out for its looks.
     used = {item.column for item in contract.entities} | {item.column for item in contract.targets}
     own = {item.name: item for item in fields}
@@ -126,11 +144,14 @@ def draft_contract(
     }
     remarks = {name: text for name, text in remarks.items() if name in same}
     comments = _comments(contract)
-    comments |= {("fields", name): text for name, text in remarks.items()}
-    findings = [*keys.findings_in(contract), *(_said(item) for item in contract.targets)]
-    if refine is None and not contract.targets:
-        findings.append("no column is named like a target: declare it under targets")
+    comments |= {("fields", name): text.split(";")[0] for name, text in remarks.items()}
+    findings = [*said_of_header(columns), *keys.findings_in(contract)]
+    findings += [*said_of_targets(contract, by_name), *refused]
+    if refine is None and not contract.targets and "none" not in target_kinds:
+        findings.append(said_without_target(columns, target_kinds, solution))
     findings += [f"{same[name]!r} {remark}" for name, remark in remarks.items()]
+    counts = {item.column for item in columns if is_count(item)} & set(same.values())
+    findings += said_of_counts(contract.fields, counts)
     if not any(item.role == "protected" for item in contract.fields):
         findings.append("no column is named like a protected trait: an audit needs role protected")
     return Draft(
@@ -139,20 +160,73 @@ def draft_contract(
     )
 
 
-def _said(target: Target) -> str:
-    what = f"{target.column!r} is taken as the target, by its name"
-    if target.kind != "binary":
-        return f"{what}: {target.kind}"
-    return f"{what}: {target.positive!r} is positive, {target.favourable!r} favourable"
+def _with_tied(keys: Keys, columns: Sequence[Profile], target: Target | None, rows: int) -> Keys:
+    """Return the keys with a column whose values tie rows of one target together.
+
+    Named after a person, or after a key, it is the group; else, or where there is a group, it is
+    an identifier of something, or a leak.
+    """
+    truth = _truth_of(columns, target)
+    if truth is None or target is None or target.kind == "numeric":
+        return keys
+    group, others = keys.group, dict(keys.others)
+    for column in columns:
+        if column.column in (*keys.taken, target.column) or is_protected(column.column):
+            continue
+        if column.notation is not None or not ties_persons(column, truth):
+            continue
+        whole = column.present == rows
+        if not group and whole and set(words(column.column)) & PERSON:
+            group = column.column
+            others.pop(column.column, None)
+            continue
+        others[column.column] = (
+            "has several rows and one target for each of its values, as the id of a person or a "
+            f"case has: if it is one, declare group: {column.column}; if not, it is a leak"
+        )
+    return dataclasses.replace(keys, group=group, others=others)
+
+
+def _with_kinds(
+    contract: DataContract, kinds: Collection[str]
+) -> tuple[DataContract, tuple[str, ...]]:
+    """Return the contract without targets of kinds that the solution does not take, and why."""
+    odd = [item for item in contract.targets if kinds and item.kind not in kinds]
+    if not odd:
+        return contract, ()
+    wanted = " or ".join(sorted(set(kinds) - {"none"}))
+    article = "an" if wanted.startswith("o") else "a"
+    takes = f"takes {article} {wanted} target" if wanted else "takes no target"
+    said = tuple(
+        f"{item.column!r} would be a {item.kind} target, and {contract.solution} {takes}: left out"
+        for item in odd
+    )
+    kept = tuple(item for item in contract.targets if item not in odd)
+    decision = contract.decision
+    if decision is not None and decision.target not in {item.name for item in kept}:
+        decision = guess_decision(kept[0] if kept else None)
+    return (
+        dataclasses.replace(
+            contract,
+            targets=kept,
+            decision=decision,
+            fields=(*contract.fields, *(ignored(item.name, item.column) for item in odd)),
+        ),
+        said,
+    )
+
+
+def _truth_of(columns: Sequence[Profile], target: Target | None) -> Array | None:
+    """Return (rows,) class codes of the target, None where there is none."""
+    found = (_truth(item) for item in columns if target and item.column == target.column)
+    return next(found, None)
 
 
 def _fields(
     columns: Sequence[Profile], rest: Sequence[Profile], keys: Keys, target: Target | None
 ) -> tuple[tuple[Field, ...], dict[str, str]]:
     """Return the proposed fields, and a remark for each that a person should look at."""
-    truth = next(
-        (_truth(item) for item in columns if target and item.column == target.column), None
-    )
+    truth = _truth_of(columns, target)
     names: dict[str, None] = {target.name: None} if target else {}
     fields: list[Field] = []
     remarks: dict[str, str] = {}
@@ -161,16 +235,22 @@ def _fields(
             continue
         name = field_name(column.column, number, names)
         names[name] = None
-        why = _why_not(column, keys, truth)
+        leak = "" if truth is None or is_protected(column.column) else _leak(column, truth)
+        why = _why_not(column, keys, leak)
         fields.append(declare(column, name, ignore=bool(why)))
         if why:
-            remarks[name] = f"{why}: left out of the model"
+            kept = f"; where it is known in time, keep it: {how_to_keep(column, name)}"
+            remarks[name] = f"{why}: left out of the model{kept if why == leak else ''}"
+        elif truth is not None and fields[-1].is_input and (said := _strong(column, truth)):
+            remarks[name] = said
+        elif column.notation is not None and column.kind == "categorical":
+            remarks[name] = f"{column.notation.text}; until then its texts are categories"
     remarks |= _proxies(fields, {item.column: item for item in rest})
     return tuple(fields), remarks
 
 
-def _why_not(column: Profile, keys: Keys, truth: Array | None) -> str:
-    """Say why a column should not be read by the model, or nothing."""
+def _why_not(column: Profile, keys: Keys, leak: str) -> str:
+    """Say why a column should not be read by the model, or nothing; `leak` comes among the rest."""
     if column.column in keys.others:
         return keys.others[column.column]
     if column.kind == "empty":
@@ -179,10 +259,12 @@ def _why_not(column: Profile, keys: Keys, truth: Array | None) -> str:
         return "has the same value in every row"
     if set(words(column.column)) & PLACE and column.kind in ("many", "numeric"):
         return "looks like a place, a proxy of race, ethnicity or income"
-    if truth is not None and not is_protected(column.column):
-        leak = _leak(column, truth)
-        if leak:
-            return leak
+    if column.notation is not None and column.kind != "categorical":
+        return column.notation.text
+    if unit := epoch_unit(column):
+        return f"holds times in {unit} since 1970: write them as 2024-05-31T10:00:00 in the file"
+    if leak:
+        return leak
     if set(words(column.column)) & SPLIT:
         return "looks like a split that somebody made"
     if column.kind == "many":
@@ -200,6 +282,17 @@ def _leak(column: Profile, truth: Array) -> str:
     if auc is not None and auc > LEAK:
         return f"looks like a leak: it alone tells the target with AUC {auc:.3f}"
     return ""
+
+
+def _strong(column: Profile, truth: Array) -> str:
+    """Say that a column tells the target well, though not too well to be true."""
+    auc = strongest(column, truth)
+    if auc is None or auc <= STRONG:
+        return ""
+    return (
+        f"alone tells the target with AUC {auc:.3f}, and is kept: where it is known only with the "
+        "outcome, or after it, set role: ignore"
+    )
 
 
 def _truth(target: Profile) -> Array:
@@ -242,7 +335,7 @@ def _comments(contract: DataContract) -> dict[tuple[str, ...], str]:
         comments["targets", target.name] = GUESS
         for key in ("positive", "negative", "favourable"):
             comments["targets", target.name, key] = GUESS
-        for key in ("values", "bounds"):
+        for key in target.drafted:
             comments["targets", target.name, key] = READ
     for field in contract.fields:
         for key in field.drafted:

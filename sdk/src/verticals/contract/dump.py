@@ -86,6 +86,11 @@ def render(contract: DataContract, comments: Mapping[tuple[str, ...], str] = _NO
     return "\n".join(lines) + "\n"
 
 
+def flow_line(name: str, item: Field) -> str:
+    """Return a field as one line of YAML: `income: {column: INCOME, kind: numeric, …}`."""
+    return f"{_text(name)}: {_flow_map(dict(_written(item)))}"
+
+
 def _item(
     room: str,
     name: str,

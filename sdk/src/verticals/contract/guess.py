@@ -1,4 +1,4 @@
-"""Guess the parts of a draft: keys, target, decision, and the declaration of each column."""
+"""Guess the parts of a draft: keys, and the declaration of each column."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 import numpy as np
 
 from verticals.contract.hints import (
-    ADVERSE,
     BIRTH,
+    CODE,
     KEY,
     PERSON,
     PERSONAL,
-    WELCOME,
-    field_name,
     is_protected,
     label_of,
-    target_rank,
+    word_set,
     words,
 )
-from verticals.contract.model import DataContract, Decision, Field, Target
+from verticals.contract.model import DataContract, Field
 from verticals.contract.profile import Profile
 from verticals.table import Array
 
 AGE_BANDS = (25.0, 40.0, 62.0)  # 62: elderly under US Regulation B, 12 CFR 1002.2(o)
 
 _NEARLY = 0.95  # distinct values over rows, from which a column tells rows apart
+_FEWEST_TIED = 10  # values that are expected to mix the classes, from which chance is no reason
 _FEW_ROWS = 10  # below which uniqueness says nothing
+_YEAR_2000, _YEAR_2040 = 946_684_800.0, 2_208_988_800.0  # seconds since 1970, UTC
+_NO_TIME = word_set("account amount balance card income mobile phone price salary telephone value")
 _TAIL = 20.0  # largest over typical size, from which a linear scale wastes its bins
-_TRUE = frozenset({"true", "yes", "1", "y", "t"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,21 +96,57 @@ def times_of_events(columns: Iterable[Profile]) -> list[Profile]:
     return [column for column in times if not set(words(column.column)) & BIRTH]
 
 
+def epoch_unit(column: Profile) -> str:
+    """Return "seconds" or "milliseconds" where whole numbers are times since 1970, else nothing.
+
+    All lie between the years 2000 and 2040, and the name is none of a key or of money.
+    """
+    if column.kind != "numeric" or column.numbers is None or not column.whole:
+        return ""
+    found = set(words(column.column))
+    if found & KEY or found & _NO_TIME:
+        return ""
+    lower, upper = value_range(column.numbers)
+    for unit, size in (("seconds", 1.0), ("milliseconds", 1000.0)):
+        if _YEAR_2000 * size <= lower and upper < _YEAR_2040 * size:
+            return unit
+    return ""
+
+
 def _is_id(column: Profile, rows: int, hints: Set[str]) -> bool:
     """Tell whether a column may be the id that stands beside each score: nobody's name or address.
 
-    Without a word for a key it is a text, since numbers named after persons may be counts.
+    Without a word for a key it is a text, or a number named after a person and nothing else.
     """
     found = set(words(column.column))
     able = column.distinct == rows and bool(found & hints) and not found & PERSONAL
-    return able and _is_key(column, rows) and (bool(found & KEY) or column.numbers is None)
+    known = bool(found & KEY) or column.numbers is None or found <= PERSON
+    return able and _is_key(column, rows) and known
 
 
 def _names_persons(column: Profile, rows: int) -> bool:
     """Tell whether a column without a word for a key holds persons whose rows belong together."""
     found = set(words(column.column))
-    whole = column.kind == "many" and column.present == rows
+    whole = column.kind == "many" and column.present == rows and column.notation is None
     return whole and bool(found) and found <= PERSON and column.distinct < _NEARLY * rows
+
+
+def ties_persons(column: Profile, truth: Array) -> bool:
+    """Tell whether each value of a column ties several rows together, all of one true class.
+
+    That is what an id of persons looks like, and what chance hardly does: of the values that have
+    several rows, ten or more would be expected to mix the classes. `truth` is (rows,) class codes
+    from 0, less than 0 where there is none.
+    """
+    keyed = column.kind == "many" or (column.kind == "numeric" and column.whole)
+    known = (truth >= 0) & (column.codes >= 0)
+    if not keyed or column.distinct < _FEWEST_TIED or 2 * column.distinct > known.sum():
+        return False
+    sizes = np.bincount(column.codes[known], minlength=column.distinct)
+    shares = np.bincount(truth[known].astype(np.intp)) / known.sum()
+    expected = float(np.sum(1.0 - np.sum(shares[:, None] ** sizes[None, :], axis=0)[sizes > 0]))
+    pairs = column.codes[known].astype(np.int64) * len(shares) + truth[known].astype(np.int64)
+    return expected >= _FEWEST_TIED and len(np.unique(pairs)) == int(np.count_nonzero(sizes))
 
 
 def _is_key(column: Profile, rows: int) -> bool:
@@ -122,8 +158,12 @@ def _is_key(column: Profile, rows: int) -> bool:
         return True
     if rows < _FEW_ROWS or column.distinct_share < _NEARLY:
         return False
+    if epoch_unit(column):
+        return False
     if column.numbers is None or found & KEY:
-        return column.numbers is None or column.whole
+        return column.notation is None and (column.numbers is None or column.whole)
+    if found and found <= PERSON:
+        return column.whole and column.distinct == column.present
     # Row numbers: whole, all different, without a gap.
     lower, upper = value_range(column.numbers)
     return column.whole and column.distinct == column.present == upper - lower + 1
@@ -137,78 +177,12 @@ def _repeats(column: Profile, found: set[str]) -> bool:
     return person or column.kind in ("many", "numeric")
 
 
-def guess_target(columns: Sequence[Profile]) -> Target | None:
-    """Return the target that a column's name suggests; two values are preferred."""
-    kinds = {"boolean": 2, "categorical": 1, "numeric": 0}
-    ranked = [
-        (target_rank(column.column) + 25 * (column.distinct == 2), kinds[column.kind], number)
-        for number, column in enumerate(columns)
-        if column.kind in kinds and target_rank(column.column) and not is_protected(column.column)
-    ]
-    if not ranked:
-        return None
-    number = max(ranked)[2]
-    column = columns[number]
-    name = field_name(column.column, number + 1, ())
-    if column.distinct == 2 and column.kind != "numeric":
-        return _binary(name, column)
-    if column.kind == "categorical":
-        return Target(
-            name=name,
-            column=column.column,
-            kind="categorical",
-            values=in_order(column.values),
-            drafted=("values",),
-        )
-    return Target(
-        name=name,
-        column=column.column,
-        kind="numeric",
-        bounds=None if column.numbers is None else value_range(column.numbers),
-        drafted=() if column.numbers is None else ("bounds",),
-    )
-
-
-def _binary(name: str, column: Profile) -> Target:
-    values = column.values  # the second one is rarer
-    adverse = bool(set(words(column.column)) & ADVERSE)
-    bad = [value for value in values if set(words(value)) & ADVERSE]
-    good = [value for value in values if set(words(value)) & WELCOME]
-    true = [value for value in values if value.lower() in _TRUE]
-    if bad:
-        positive, favourable = bad[0], _other(values, bad[0])
-    elif good:
-        positive, favourable = good[0], good[0]
-    else:
-        positive = true[0] if true else values[1]
-        favourable = _other(values, positive) if adverse else positive
-    return Target(
-        name=name,
-        column=column.column,
-        kind="binary",
-        positive=positive,
-        negative=_other(values, positive),
-        favourable=favourable,
-    )
-
-
-def _other(values: Sequence[str], value: str) -> str:
-    return values[1] if value == values[0] else values[0]
-
-
-def guess_decision(target: Target | None) -> Decision | None:
-    """Return a decision at one half for a binary target."""
-    if target is None or target.kind != "binary":
-        return None
-    return Decision(target=target.name, cut=0.5)
-
-
 def declare(column: Profile, name: str, *, ignore: bool) -> Field:
     """Return the proposed declaration of one column; `drafted` names what was read from it."""
     label = label_of(column.column)
     if ignore:
         return ignored(name, column.column)
-    kind = "numeric" if _is_age(column) else column.kind
+    kind = "numeric" if _is_age(column) or is_count(column) else column.kind
     role = "feature"
     if is_protected(column.column) and kind in ("boolean", "categorical", "numeric"):
         role = "protected"
@@ -277,6 +251,20 @@ def _scale(numbers: Array) -> str:
     if max(abs(lower), abs(upper)) <= _TAIL * typical:
         return "linear"
     return "log" if lower > 0 else "signed-log"
+
+
+def is_count(column: Profile) -> bool:
+    """Tell whether a column of few whole numbers counts something, rather than names it.
+
+    It begins with 0, 1, 2 or with 1, 2, 3, and its name is none of a code. What is worse than all
+    that was seen then counts as the worst; of a category it would be unknown, and harmless.
+    """
+    if column.kind != "categorical" or column.numbers is None or is_protected(column.column):
+        return False
+    if column.distinct < 3 or not column.whole or set(words(column.column)) & CODE:
+        return False
+    seen = sorted(map(float, column.values))
+    return seen[0] in (0, 1) and seen[2] == seen[0] + 2
 
 
 def _is_age(column: Profile) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 
 from verticals.contract.rules import RESERVED
 
+_NUMBERED_LETTER = re.compile(r"(?<![A-Za-z])[A-Za-z][0-9]+")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -18,11 +20,21 @@ def word_set(text: str) -> frozenset[str]:
 # Whose rows a repeated key may tie together.
 PERSON = word_set(
     """
-    applicant borrower candidate client customer learner member patient person pupil student
-    subject user
+    applicant borrower candidate client customer learner member mrn pat patient person pupil
+    student subject user
+    alumna alumno apprenant bewerber clienta cliente deelnemer elev eleve estudante estudiante
+    etudiant klant klient kunde kunden kundennr kundennummer kundin leerling matnr matric
+    matriculation matricule matrikel matrikelnummer paciente patienten patientennummer patientin
+    paziente personne schueler schuelernummer schuler schulerin schulernummer studente studenti
+    studierende studierender teilnehmer utente versicherter
     """
 )
-KEY = word_set("guid id identifier idx index key no nr number rownames ref reference uuid")
+KEY = word_set(
+    """
+    guid id identifier idx index key kundennr kundennummer matnr matrikelnummer mrn no nr number
+    nummer patientennummer ref reference rownames schuelernummer schulernummer uuid
+    """
+)
 PERSONAL = word_set(
     """
     address email firstname fullname iban lastname mail mobile name passport phone ssn surname
@@ -47,6 +59,17 @@ BIRTH = word_set("birth birthdate birthday birthdate dob born")
 THING = word_set(
     "account building business car company credit device firm house loan property vehicle"
 )
+# What small whole numbers name, rather than count.
+CODE = word_set(
+    """
+    area bank branch brand category channel class cluster code codes color colour contract cohort
+    country day dayofweek department dept district dow education employment essay gender group
+    hospital housing industry job kind label language make manufacturer marital mode model month
+    occupation origin plan product profession programme program prompt property purpose quarter
+    region scanner school season sector segment set shop site state status store task term topic
+    tract type types vendor view ward weekday zip zone
+    """
+)
 ADVERSE = word_set(
     """
     abnormal attrition bad bankrupt bankruptcy churn churned default denied denial died
@@ -70,8 +93,13 @@ TARGET = ADVERSE | WELCOME | _TARGET
 
 
 def words(name: str) -> tuple[str, ...]:
-    """Return the words of a column's name in lower case: ("fraud", "found", "p")."""
-    return tuple(word.lower() for word in _WORD.findall(name))
+    """Return the words of a column's name in lower case and without accents.
+
+    >>> words("FraudFound_P"), words("Schülernummer")
+    (('fraud', 'found', 'p'), ('schulernummer',))
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return tuple(word.lower() for word in _WORD.findall(plain))
 
 
 def is_protected(name: str) -> bool:
@@ -83,8 +111,11 @@ def is_protected(name: str) -> bool:
 
 
 def target_rank(name: str) -> int:
-    """Return how strongly the name suggests a target: 0 not at all, higher is stronger."""
-    found = words(name)
+    """Return how strongly the name suggests a target: 0 not at all, higher is stronger.
+
+    A lone letter with a number, such as y06, is a year or one of many, and no target.
+    """
+    found = words(_NUMBERED_LETTER.sub("", name))
     if not set(found) & TARGET:
         return 0
     return 100 if len(found) == 1 else max(1, 50 - len(found))

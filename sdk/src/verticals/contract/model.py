@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -103,12 +104,28 @@ class Target:
     bounds: tuple[float, float] | None = None  # numeric
     meaning: str = ""
     label: str = ""
-    drafted: tuple[str, ...] = ()  # as of a field: "values", "bounds"
+    drafted: tuple[str, ...] = ()  # as of a field: "positive", "values", "bounds"
 
     @property
     def title(self) -> str:
         """Return the label that people read, or the name where none is declared."""
         return self.label or self.name
+
+    @property
+    def step_name(self) -> str:
+        """Return the name of an ordinal target's expected step, counted from 0."""
+        return f"{self.name}_step"
+
+    @property
+    def points(self) -> tuple[float, ...]:
+        """Return an ordinal target's levels as numbers; empty unless all are finite numbers."""
+        if self.kind != "ordinal":
+            return ()
+        try:
+            found = tuple(float(value) for value in self.values)
+        except ValueError:
+            return ()
+        return found if all(math.isfinite(value) for value in found) else ()
 
 
 @dataclass(frozen=True, kw_only=True)

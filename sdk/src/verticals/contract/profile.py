@@ -11,6 +11,7 @@ from datetime import datetime
 import numpy as np
 
 from verticals.contract.canonical import coded
+from verticals.contract.notation import Notation, notation_of
 from verticals.contract.rules import MAX_VALUE
 from verticals.table import Array
 
@@ -35,6 +36,7 @@ class Profile:
     gives (rows,) places among the distinct values, -1 where missing. `values` are these values,
     canonical and most frequent first, or nothing where a number has more than 1,000 of them.
     `numbers` is float64 of (rows,) where all values are numbers or times, NaN where missing.
+    `notation` says how the values are written where they are numbers or dates of another notation.
     """
 
     column: str
@@ -45,6 +47,7 @@ class Profile:
     numbers: Array | None = None
     missing: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
+    notation: Notation | None = None
 
     @property
     def present(self) -> int:
@@ -111,14 +114,17 @@ def _listed(name: str, column: Array) -> Profile:
     place = {value: n for n, value in enumerate(values)}
     codes = np.array([place.get(text, -1) for text in texts], dtype=np.intp)[raw]
     numbers = np.array([*map(float, values), np.nan])[codes] if numeric else None
+    kind = _kind(values, int(np.count_nonzero(codes >= 0)), numbers)
+    foreign = kind in ("categorical", "many", "text") and numbers is None
     return Profile(
         column=name,
-        kind=_kind(values, int(np.count_nonzero(codes >= 0)), numbers),
+        kind=kind,
         codes=codes,
         distinct=len(values),
         values=tuple(values),
         numbers=numbers,
         missing=tokens if numeric else (),
+        notation=notation_of(text for text in values if text not in _TOKENS) if foreign else None,
     )
 
 

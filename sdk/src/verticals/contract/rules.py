@@ -245,8 +245,8 @@ def _target(target: Target) -> Iterator[tuple[str, str]]:
     if target.kind not in TARGET_KINDS:
         yield "kind", f"is {target.kind or 'missing'}, expected one of {', '.join(TARGET_KINDS)}"
         return
-    if set(target.drafted) - {"values", "bounds"}:
-        yield "drafted", f"is {list(target.drafted)}, expected some of values, bounds"
+    if set(target.drafted) - {"positive", "values", "bounds"}:
+        yield "drafted", f"is {list(target.drafted)}, expected some of positive, values, bounds"
     keys = {
         "binary": ("positive", "negative"),
         "categorical": ("values",),

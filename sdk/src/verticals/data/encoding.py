@@ -30,6 +30,7 @@ _UNMARKED = {"utf-8": "utf-8", "utf-8-sig": "utf-8", "utf-16": "utf-16-le"}
 _NAME_IT = "name the encoding in which the file was exported: --encoding NAME (cp1252, say)"
 _UNMARKED_UTF16 = "if the file is UTF-16 without a byte-order mark, add --encoding utf-16-le"
 _ASCII = re.compile(r"[\x00-\x7f]+")
+_WITHIN = re.compile(r"(?<=[a-z])[^\x00-\x7f](?=[a-z])")
 # Characters that may stand beside a quote at the edge of a quoted value, as bytes.
 _EDGES = np.frombuffer(b',;\t\n"', dtype=np.uint8)
 
@@ -137,12 +138,13 @@ def _explicit(path: Path, encoding: str, start: int) -> TextFile:
 def _legacy(path: Path, line: int) -> TextFile:
     """Read as GB18030 what is not UTF-8, or say which line is not."""
     try:
-        foreign, common = _chinese(path)
+        foreign, common, within = _chinese(path)
     except _UndecodableError:
-        foreign, common = 1, 0
+        foreign, common, within = 1, 0, 0
     # Western text in a one-byte encoding is often valid GB18030 by accident, but then its
-    # "characters" are a letter with an accent glued to the next letter, hardly ever in GB 2312.
-    if 2 * common < foreign:
+    # "characters" are a letter with an accent glued to the next letter, hardly ever in GB 2312; or
+    # two accented letters within a word, with small letters of ASCII around them.
+    if 2 * common < foreign or 2 * within >= foreign:
         with path.open("rb") as stream:
             wide = b"\0" in stream.read(4096)
         raise DataError(
@@ -157,7 +159,7 @@ def _legacy(path: Path, line: int) -> TextFile:
         column="",
         count=count,
         message=f"{path} was read as GB18030 (GBK): {count} line(s) are not UTF-8, "
-        f"the first is line {line}",
+        f"the first is line {line}; if that is wrong, --encoding cp1252 (say) names it",
         rows=(),
     )
     return TextFile(
@@ -170,14 +172,18 @@ def _legacy(path: Path, line: int) -> TextFile:
     )
 
 
-def _chinese(path: Path) -> tuple[int, int]:
-    """Count the characters outside ASCII, and those of them that GB 2312 holds."""
-    foreign = common = 0
+def _chinese(path: Path) -> tuple[int, int, int]:
+    """Count the characters outside ASCII, those that GB 2312 holds, and those within a word.
+
+    Within a word is a lone one that has a small letter of ASCII on both sides: "Gr\u9c9ee".
+    """
+    foreign = common = within = 0
     for text in decoded(path, "gb18030", 0):
         characters = _ASCII.sub("", text)
         foreign += len(characters)
         common += len(characters.encode("gb2312", "ignore")) // 2
-    return foreign, common
+        within += len(_WITHIN.findall(text))
+    return foreign, common, within
 
 
 def _lines_not_utf8(path: Path) -> int:

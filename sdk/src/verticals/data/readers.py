@@ -48,8 +48,9 @@ def read_table(
 ) -> Loaded:
     """Read rows into a raw table: source column names, plain numpy types.
 
-    `source` is the path of a .csv, .parquet, .arrow or .feather file, a `Table` or another mapping
-    of arrays, or any dataframe that narwhals knows (pandas, polars, pyarrow). Its columns become
+    `source` is the path of a .csv, .tsv, .parquet, .arrow or .feather file, a `Table` or another
+    mapping of arrays, or any dataframe that narwhals knows (pandas, polars, pyarrow). Its columns
+    become
 
     * integers: int64, or float64 with NaN where some are missing; integers of 16 digits and more
       beside missing values or fractions become text, so that no identifier is rounded;

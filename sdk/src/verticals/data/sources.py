@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ENDINGS = (".csv", ".parquet", ".arrow", ".feather")
+TEXT = (".csv", ".tsv")  # read alike, whatever parts their values
 BATCH_ROWS = 8192  # of a Parquet file, held at a time
-_EXPECTED = "a .csv, .parquet, .arrow or .feather file"
+_EXPECTED = "a .csv, .tsv, .parquet, .arrow or .feather file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ def file_source(path: Path, encoding: str | None) -> Source:
     if not path.exists():
         raise DataError(f"{path} does not exist, expected {_EXPECTED}", hint=f"ls {path.parent}")
     ending = path.suffix.lower()
-    if ending not in ENDINGS or not path.is_file():
+    if ending not in (*ENDINGS, *TEXT) or not path.is_file():
         raise DataError(
             f"{path} is not a kind of file that can be read, expected {_EXPECTED}",
             hint="convert it, or read it yourself and pass the dataframe to the Python API",
@@ -55,13 +56,13 @@ def file_source(path: Path, encoding: str | None) -> Source:
         raise DataError(
             f"{path} is empty, expected a header and rows", hint="check how it was exported"
         )
-    if encoding is not None and ending != ".csv":
+    if encoding is not None and ending not in TEXT:
         raise CallError(
             f"an encoding ({encoding!r}) is given for {path}, expected one for a .csv file only",
             hint="leave --encoding out",
         )
     with _readable(path):
-        if ending == ".csv":
+        if ending in TEXT:
             return _csv_source(path, encoding)
         return _parquet_source(path) if ending == ".parquet" else _arrow_source(path)
 

@@ -2,8 +2,9 @@
 
 `build_encoder` reads the contract and nothing else, so under privacy it costs no budget.
 `fit_encoder` puts the bin edges of numeric fields at quantiles of the training part, and its
-settings say so. Either way nothing is lost in silence: what is missing has a column of its own,
-what lies outside is clipped, what was not declared becomes "other", and `Encoder.counts` counts.
+settings say so. Either way nothing is lost in silence: what is missing stands in the middle of the
+declared values with a flag of its own, what lies outside is clipped, what was not declared becomes
+"other", and `Encoder.counts` counts.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from verticals.encode.kinds import (
     cell_width,
     check_cells,
     count_cells,
+    count_missing,
     count_outside,
     encode_cells,
     encode_outside,
+    neutral_cell,
 )
 from verticals.encode.scales import check_edges, declared_edges, quantile_edges
 from verticals.errors import BundleError, CallError, ContractError, DataError
@@ -86,8 +89,11 @@ class Encoder:
             for field in self.fields
             if field.kind == "numeric" and not field.columns and field.name not in self.encoders
         ]
-        starts = {field.name: self.inputs.where[field.name][1].start for field in plain}
-        return numeric_plan(plain, self.inputs.edges, starts) if plain else None
+        if not plain:
+            return None
+        inputs = self.inputs
+        starts = {field.name: inputs.where[field.name][1].start for field in plain}
+        return numeric_plan(plain, inputs.edges, starts, inputs.neutral)
 
     def encode_field(self, name: str, column: Array) -> Array:
         """Return the encoding of one field's bound column: (rows, *shape), float32."""
@@ -108,6 +114,14 @@ class Encoder:
         names = np.array([field.name for field in self.fields], dtype=object)
         counted = {name: np.array(values, dtype=np.int64) for name, values in columns.items()}
         return Table({"field": names, **counted})
+
+    def missing(self, table: Table) -> dict[str, int]:
+        """Return, for each tabular field, how many values (cells, of a block) are missing."""
+        return {
+            field.name: count_missing(field, _column(table, field))
+            for field in self.fields
+            if field.name not in self.encoders
+        }
 
     def settings(self) -> dict[str, Any]:
         """Return what `encoder_from_settings` needs, as JSON: bin edges and where they are from."""
@@ -272,6 +286,13 @@ def _assemble(
         shapes=MappingProxyType(shapes),
         fields=MappingProxyType({field.name: field for field in fields}),
         edges=MappingProxyType(dict(edges)),
+        neutral=MappingProxyType(
+            {
+                field.name: tuple(neutral_cell(field, edges.get(field.name, ())).tolist())
+                for field in fields
+                if field.name not in outside
+            }
+        ),
     )
     return Encoder(fields=fields, inputs=inputs, origin=origin, encoders=MappingProxyType(outside))
 

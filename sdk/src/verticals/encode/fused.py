@@ -33,6 +33,7 @@ class NumericPlan:
     start: Array  # (bins,) its lower edge, in the field's scale
     width: Array  # (bins,)
     missing: Array  # (fields,) the column that says "missing"
+    neutral: Array  # (bins,) how far a missing value fills each bin
 
     def fill(self, block: Array, columns: Sequence[Array]) -> None:
         """Fill the fields' columns of a table block (rows, width) from (rows,) columns."""
@@ -44,8 +45,7 @@ class NumericPlan:
             scaled = self._scaled(np.clip(values, self.lowest, self.highest))
             filled = (scaled[:, self.source] - self.start) / self.width
             np.clip(filled, 0.0, 1.0, out=filled)
-            filled[np.isnan(filled)] = 0.0
-            part[:, self.target] = filled
+            part[:, self.target] = np.where(np.isnan(filled), self.neutral, filled)
 
     def _scaled(self, values: Array) -> Array:
         if self.logs.any():
@@ -60,8 +60,12 @@ def numeric_plan(
     fields: Sequence[Field],
     edges: Mapping[str, tuple[float, ...]],
     start_of: Mapping[str, int],
+    neutral: Mapping[str, Sequence[float]],
 ) -> NumericPlan:
-    """Lay the bins of these numeric fields out; `start_of` is each field's first column."""
+    """Lay the bins of these numeric fields out; `start_of` is each field's first column.
+
+    `neutral` is each field's `neutral_cell`.
+    """
     marks = [to_scale(field, np.array(edges[field.name])) for field in fields]
     bins = [len(mark) - 1 for mark in marks]
     first = np.array([start_of[field.name] for field in fields], dtype=np.int64)
@@ -77,4 +81,5 @@ def numeric_plan(
         start=np.concatenate([mark[:-1] for mark in marks]),
         width=np.concatenate([np.diff(mark) for mark in marks]),
         missing=first + np.array(bins, dtype=np.int64),
+        neutral=np.concatenate([neutral[field.name][:-1] for field in fields]),
     )

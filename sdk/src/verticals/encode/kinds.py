@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from verticals.contract.model import MISSING, Field
+from verticals.encode.neutral import declared_values
 from verticals.encode.scales import piecewise_linear
 from verticals.errors import ContractError, DataError
 from verticals.plugin import FieldEncoder
@@ -31,7 +32,8 @@ def cell_width(field: Field, edges: tuple[float, ...]) -> int:
     """Return how many columns one value takes, the missing column included.
 
     numeric: a column a bin; categorical: a column a category, and one for "other"; boolean: one;
-    ordinal: a column a level above the lowest (thermometer). Each has one more for missing.
+    ordinal: a column a level above the lowest (thermometer). Each has one more for missing,
+    beside which the other columns are those of `neutral_cell`.
     """
     if field.kind == "numeric":
         return len(edges)
@@ -42,20 +44,43 @@ def cell_width(field: Field, edges: tuple[float, ...]) -> int:
 
 def encode_cells(field: Field, column: Array, edges: tuple[float, ...]) -> Array:
     """Encode a tabular column (rows,) or block (rows, columns) as (rows, width)."""
-    if field.kind == "numeric":
-        cells = _with_missing(piecewise_linear(field, column, edges), np.isnan(column))
-    elif field.kind == "boolean":
-        missing = np.isnan(column)
-        cells = _with_missing(np.where(missing, 0.0, column)[..., None], missing)
-    elif field.kind == "categorical":
-        places = np.where(column == MISSING, len(field.values) + 1, column)
-        cells = np.eye(len(field.values) + 2)[places]
-    else:
-        # A level that was never declared has no place in the order, so it counts as missing.
-        unknown = (column == MISSING) | (column == len(field.values))
-        steps = np.arange(len(field.values) - 1)
-        cells = _with_missing((column[..., None] > steps) & ~unknown[..., None], unknown)
+    cells = _cells(field, column, edges)
+    unknown = ~known_values(field, column)
+    if unknown.any():
+        cells[unknown] += neutral_cell(field, edges)
     return cells.reshape(len(column), math.prod(cells.shape[1:]))  # (rows, columns * cell width)
+
+
+def known_values(field: Field, column: Array) -> Array:
+    """Tell which values of a bound tabular column are there, and declared: bool, its shape."""
+    if field.kind in ("numeric", "boolean"):
+        return np.asarray(~np.isnan(column))
+    return np.asarray((column >= 0) & (column < len(field.values)))
+
+
+def neutral_cell(field: Field, edges: tuple[float, ...]) -> Array:
+    """Return the mean encoding of the field's declared values, its flags 0: (cell width,).
+
+    A missing value, or one that was never declared, is encoded as this and a flag. It follows
+    from the declaration and the edges alone.
+    """
+    values, weights = declared_values(field, edges)
+    return np.asarray(weights @ _cells(field, values, edges))
+
+
+def _cells(field: Field, column: Array, edges: tuple[float, ...]) -> Array:
+    """Encode each value as (..., cell width); of one that is not known, only the flag is set."""
+    if field.kind == "categorical":
+        places = np.where(column == MISSING, len(field.values) + 1, column)
+        return np.asarray(np.eye(len(field.values) + 2)[places])
+    known = known_values(field, column)  # an undeclared level has no place in the order
+    if field.kind == "numeric":
+        filled = piecewise_linear(field, column, edges)
+    elif field.kind == "boolean":
+        filled = np.where(known, column, 0.0)[..., None]
+    else:
+        filled = (column[..., None] > np.arange(len(field.values) - 1)) & known[..., None]
+    return np.concatenate([filled, ~known[..., None]], axis=-1, dtype=np.float64)
 
 
 def count_cells(field: Field, column: Array, edges: tuple[float, ...]) -> Counts:
@@ -68,6 +93,13 @@ def count_cells(field: Field, column: Array, edges: tuple[float, ...]) -> Counts
         )
     lower, upper = (edges[0], edges[-1]) if edges else (0.0, 1.0)
     return _count_numbers(column, lower, upper)
+
+
+def count_missing(field: Field, column: Array) -> int:
+    """Count the values of a bound tabular column or block that are missing."""
+    if field.kind in ("categorical", "ordinal"):
+        return int((column == MISSING).sum())
+    return int(np.isnan(column).sum())
 
 
 def _count_numbers(column: Array, lower: float, upper: float) -> Counts:
@@ -107,7 +139,8 @@ class ArrayEncoder:
 
     An image (rows, h, w) or (rows, h, w, c) becomes (rows, c, h, w), a sequence keeps its shape
     (rows, steps) or (rows, steps, width). Numbers are clipped to the declared bounds (an image
-    without bounds: 0 to 255) and scaled to 0..1; a missing number becomes 0.
+    without bounds: 0 to 255) and scaled to 0..1. A missing number becomes the middle, 0.5, in a
+    sequence, and black, 0, in an image.
     """
 
     def shape(self, field: Field) -> tuple[int, ...]:
@@ -136,7 +169,8 @@ class ArrayEncoder:
             numbers = numbers.reshape(*numbers.shape[:3], colours).transpose(0, 3, 1, 2)
         lower, upper = self._bounds(field) or (0.0, 1.0)
         scaled = (np.clip(numbers, lower, upper) - lower) / (upper - lower)
-        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
+        missing = 0.0 if field.kind == "image" else 0.5
+        return np.nan_to_num(scaled, nan=missing).astype(np.float32)
 
     def numbers(self, field: Field, column: Array) -> Array:
         """Return the column as one array (rows, *size); raise `DataError` if it is not one."""
@@ -188,7 +222,3 @@ def count_outside(field: Field, column: Array) -> Counts:
 def _empty(column: Array) -> Array:
     """Tell which rows hold nothing but NaN: (rows,)."""
     return np.asarray(np.isnan(column.reshape(len(column), -1)).all(axis=1))
-
-
-def _with_missing(cells: Array, missing: Array) -> Array:
-    return np.concatenate([cells, missing[..., None]], axis=-1)

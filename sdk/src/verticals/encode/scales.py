@@ -105,7 +105,7 @@ def check_edges(field: Field, edges: tuple[float, ...]) -> None:
 
 
 def piecewise_linear(field: Field, values: Array, edges: tuple[float, ...]) -> Array:
-    """Encode numbers as how far each bin is filled, 0 to 1; a missing value fills none.
+    """Encode numbers as how far each bin is filled, 0 to 1; here a missing value fills none.
 
     Inside the edges the encoding is monotone and invertible: the filled widths add up to the
     distance from the lowest edge. Outside it is that of the nearest edge. From "piecewise linear

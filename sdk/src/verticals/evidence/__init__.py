@@ -15,7 +15,14 @@ from verticals.evidence.model import (
 )
 from verticals.evidence.noise import noise_counts
 from verticals.evidence.plots import plot_table
-from verticals.evidence.store import Evidence, open_evidence, write_evidence
+from verticals.evidence.store import (
+    Evidence,
+    PackedEvidence,
+    open_evidence,
+    pack_evidence,
+    refuse_place_of_evidence,
+    write_evidence,
+)
 from verticals.evidence.suppression import suppress_counts
 
 __all__ = [
@@ -27,12 +34,15 @@ __all__ = [
     "EvidenceInfo",
     "Measurement",
     "OutputInfo",
+    "PackedEvidence",
     "audited_groups",
     "measurement",
     "merge_counts",
     "noise_counts",
     "open_evidence",
+    "pack_evidence",
     "plot_table",
+    "refuse_place_of_evidence",
     "suppress_counts",
     "to_counts",
     "withheld",

@@ -24,12 +24,14 @@ from verticals.evidence.model import (
     OutputInfo,
 )
 from verticals.files import (
+    Folder,
     hash_file,
     list_folder,
     name_problem,
     read_file,
+    refuse_place,
     steady,
-    write_folder,
+    write_folders,
 )
 from verticals.strictjson import (
     MAX_BYTES,
@@ -90,6 +92,24 @@ def write_evidence(path: str | Path, info: EvidenceInfo, tables: Mapping[str, Ta
     Raises `EvidenceError` if something that is no evidence stands at `path`, for a name that is no
     plain lower-case one, a column that no table of evidence has, or if the system refuses.
     """
+    packed = pack_evidence(path, info, tables)
+    with _evidence_errors():
+        write_folders((packed.folder,))
+    return packed.digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedEvidence:
+    """Hold evidence that is ready to be written (see `verticals.files`), and its digest."""
+
+    folder: Folder
+    digest: str
+
+
+def pack_evidence(
+    path: str | Path, info: EvidenceInfo, tables: Mapping[str, Table]
+) -> PackedEvidence:
+    """Make every byte of evidence, and write none; errors as `write_evidence`."""
     path = Path(path)
     what = _named(path)
     with _evidence_errors():
@@ -114,8 +134,16 @@ def write_evidence(path: str | Path, info: EvidenceInfo, tables: Mapping[str, Ta
         digest = sha256(canonical_json(body))
         files[MANIFEST] = readable_json({**body, "digest": digest})
         _parse_manifest(files[MANIFEST], f"{what}: {MANIFEST}")
-        write_folder(path, files, what=what, ours=_is_evidence)
-    return digest
+    folder = Folder(path=path, files=files, what=what, ours=_is_evidence)
+    return PackedEvidence(folder=folder, digest=digest)
+
+
+def refuse_place_of_evidence(path: str | Path) -> None:
+    """Raise `EvidenceError` where no evidence can be written, as something else stands there."""
+    try:
+        refuse_place(Path(path), _named(Path(path)), _is_evidence)
+    except DataError as error:
+        raise EvidenceError(error.message, hint=error.hint) from error
 
 
 def open_evidence(path: str | Path) -> Evidence:

@@ -23,6 +23,9 @@ from verticals.plugin import Inputs
 
 _NORM = 2.0  # of all columns of a row together, at most
 _CONSTANT = 0.5  # the column of the bias
+# From so many terms on, the prior holds the sum of all terms rather than each: else a few hundred
+# fields may fit any few hundred rows.
+_FREE_TERMS = 32
 # What a flag or a surface's corner weighs beside all steps of a cell: under the same prior on all
 # weights, a category then strays from its mean as far as a numeric shape (a random walk) from its.
 _FLAG = 6**-0.5
@@ -32,18 +35,22 @@ class Held(nn.Module):
     """Map (rows, columns) to (rows, width) with weights that are never negative.
 
     The softplus is sharp (10), so that a weight can come close to zero; weights start at about
-    0.03, small beside what a column can come to mean.
+    0.03, small beside what a column can come to mean. Those of `muted` columns, (columns,) of
+    bool, start below 0.001, and stay there where no row moves them, whatever the prior.
     """
 
     _SHARPNESS = 10.0
 
-    def __init__(self, columns: int, width: int) -> None:
+    def __init__(self, columns: int, width: int, muted: Tensor | None = None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full((width, columns), -0.1))
+        muted = torch.zeros(columns, dtype=torch.bool) if muted is None else muted
+        self.weight = nn.Parameter(torch.full((width, columns), -0.1) * ~muted)
+        self._shift = muted * -0.5  # no buffer: Opacus takes none beside weights
 
     def positive(self) -> Tensor:
         """Return the weights in use: (width, columns), at least 0."""
-        return functional.softplus(self.weight * self._SHARPNESS) / self._SHARPNESS
+        moved = self.weight + self._shift.to(self.weight)
+        return functional.softplus(moved * self._SHARPNESS) / self._SHARPNESS
 
     def forward(self, columns: Tensor) -> Tensor:
         """Return (rows, width)."""
@@ -71,9 +78,14 @@ class Surface(nn.Module):
             basis, offset = coarse_basis(cell, bins, flat)
             self.register_buffer(name, basis, persistent=False)
             self.register_buffer(f"{name}_offset", offset, persistent=False)
-        products = self.left.shape[1] * self.right.shape[1]
+        sides = (self.left.shape[1], self.right.shape[1])
+        products = sides[0] * sides[1]
+        apart = [
+            torch.arange(side) >= side - cell.apart for cell, side in zip(pair, sides, strict=True)
+        ]
+        muted = (apart[0][:, None] | apart[1][None, :]).flatten()
         self.weights = (
-            Held(products, width)
+            Held(products, width, muted)
             if any(cell.direction for cell in pair)
             else _zero_linear(products, width)
         )
@@ -97,7 +109,8 @@ class AdditiveNetwork(nn.Module):
 
     `players` names the one or two fields of each term of `terms`. `train_options` are defaults for
     `verticals.training`: `ridge` is a Gaussian prior by which a numeric field, from one end of its
-    range to the other, moves the raw score by about 1. All weights start the same, so training
+    range to the other, moves the raw score by about 1 (of up to 32 terms; of more, by less, so
+    that all together move it by about as much as 32 do). All weights start the same, so training
     depends on the seed only through the order of rows.
     """
 
@@ -139,7 +152,7 @@ class AdditiveNetwork(nn.Module):
         self.train_options: Mapping[str, Any] = {
             "learning_rate": 0.05,
             "least_steps": 1000,
-            "ridge": _NORM**2 / (len(found) + len(pairs)),
+            "ridge": _NORM**2 / min(len(found) + len(pairs), _FREE_TERMS),
             "private": {"learning_rate": 0.2, "steps": 200, "average": 0.0},
         }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from verticals.errors import CallError
 from verticals.plugin import Inputs
@@ -23,13 +23,15 @@ class Cell:
     """Say where one value of a field stands in the flat encoding.
 
     `steps` are the columns that fill up one after the other as the value rises (bins, levels);
-    `flags` are the others, "missing" last. `direction` is 1, -1, or 0 where none is declared.
+    `flags` are the others, "missing" last; the last `apart` of them stand for no declared value,
+    and training may have seen none. `direction` is 1, -1, or 0 where none is declared.
     """
 
     field: str
     steps: tuple[int, ...]
     flags: tuple[int, ...]
     direction: int
+    apart: int = 0
 
 
 def flatten(inputs: Inputs, blocks: Mapping[str, Tensor]) -> Tensor:
@@ -74,12 +76,35 @@ def cells(inputs: Inputs) -> tuple[Cell, ...]:
             )
         count = max(1, len(field.columns)) if field is not None and block == "table" else 1
         width = (stop - start) // count
+        apart = 0
+        if field is not None and name in inputs.neutral:
+            apart = 2 if field.kind == "categorical" else 1
         for first in range(start, stop, width):
             cell = tuple(range(first, first + width))
             found.append(
-                Cell(field=name, steps=cell[:steps], flags=cell[steps:], direction=direction)
+                Cell(
+                    field=name,
+                    steps=cell[:steps],
+                    flags=cell[steps:],
+                    direction=direction,
+                    apart=apart,
+                )
             )
     return tuple(found)
+
+
+def mute_flags(first: nn.Linear, inputs: Inputs) -> None:
+    """Let the flags of missing and undeclared values start at 0 in a first layer.
+
+    Where training holds no such value they stay there, and the value counts as what its declared
+    values are on average; else a random start would stand for what nobody has seen. The layer
+    reads `flatten` of the inputs.
+    """
+    silent = torch.ones(first.in_features)
+    for cell in cells(inputs):
+        silent[list(cell.flags[len(cell.flags) - cell.apart :])] = 0.0
+    with torch.no_grad():
+        first.weight *= silent.to(first.weight)
 
 
 def coarse_basis(cell: Cell, bins: int, width: int) -> tuple[Tensor, Tensor]:
@@ -87,7 +112,8 @@ def coarse_basis(cell: Cell, bins: int, width: int) -> tuple[Tensor, Tensor]:
 
     Neighbouring steps are averaged in at most `bins` groups. Without a direction the groups become
     hats: local, and 1 in sum. With one they stay cumulative and rise in that direction. The flags
-    follow. Products of two such bases span a pair's surface.
+    follow; beside one, a missing value has the mean of the basis over the declared values.
+    Products of two such bases span a pair's surface.
     """
     count = min(bins, len(cell.steps))
     groups = torch.zeros(width, count)
@@ -98,13 +124,12 @@ def coarse_basis(cell: Cell, bins: int, width: int) -> tuple[Tensor, Tensor]:
     flags[list(cell.flags), range(len(cell.flags))] = 1.0
     if not cell.steps:
         return flags, torch.zeros(flags.shape[1])
-    known = -flags[:, -1:]  # with an offset of 1: 1 where the value is not missing
     if cell.direction > 0:
         steps, offsets = groups, torch.zeros(count)
     elif cell.direction < 0:
-        steps, offsets = known - groups, torch.ones(count)
+        steps, offsets = -groups, torch.ones(count)
     else:
-        rising = torch.cat([known, groups], dim=1)
+        rising = torch.cat([torch.zeros(width, 1), groups], dim=1)  # 1, by the offset, at first
         steps = torch.cat([rising[:, :-1] - rising[:, 1:], rising[:, -1:]], dim=1)
         offsets = torch.tensor([1.0] + [0.0] * count)
     return torch.cat([steps, flags], dim=1), torch.cat([offsets, torch.zeros(len(cell.flags))])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from verticals.errors import CallError
-from verticals.networks.cells import flat_width, flatten
+from verticals.networks.cells import flat_width, flatten, mute_flags
 from verticals.plugin import Inputs
 
 
@@ -111,6 +111,7 @@ class TableNetwork(nn.Module):
         columns = flat_width(inputs)
         self.spread = MemberScale(members, columns) if members > 1 else None
         self.layers = _layers(columns, hidden, layers, dropout, residual)
+        mute_flags(self._first, inputs)
         self.head = MemberHeads(members, hidden, width) if members > 1 else nn.Linear(hidden, width)
 
     def forward(self, blocks: Mapping[str, Tensor]) -> Tensor:

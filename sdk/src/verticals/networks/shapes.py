@@ -36,7 +36,8 @@ def shape_table(network: AdditiveNetwork, outputs: Sequence[str] = ("score",)) -
     rows: list[tuple[str, str, str, float, str, float]] = []
     for name, column, cell in _named_cells(network):
         field = network.inputs.fields.get(name)
-        points = _points(field, cell, network.inputs.edges.get(name, ()), weight)
+        neutral = _neutral(network, cell, weight)
+        points = _points(field, cell, network.inputs.edges.get(name, ()), weight, neutral)
         declared = [point.heights for point in points if point.counts]
         mean = np.mean(declared, axis=0) if declared else np.zeros(len(weight))
         label = field.title if field is not None else name
@@ -68,12 +69,27 @@ def _named_cells(network: AdditiveNetwork) -> list[tuple[str, str, Cell]]:
     return found
 
 
-def _points(field: Field | None, cell: Cell, edges: Sequence[float], weight: Array) -> list[_Point]:
+def _neutral(network: AdditiveNetwork, cell: Cell, weight: Array) -> Array:
+    """Return the height of the shape beside the flag of a missing value: (width,)."""
+    columns = weight[:, list(cell.steps + cell.flags)]
+    middle = network.inputs.neutral.get(cell.field, (0.0,) * columns.shape[1])
+    return np.asarray(columns @ np.array(middle))
+
+
+def _points(
+    field: Field | None, cell: Cell, edges: Sequence[float], weight: Array, neutral: Array
+) -> list[_Point]:
     flags = weight[:, list(cell.flags)]  # (width, flags)
     if not cell.steps:
         texts = _flag_texts(field, len(cell.flags))
+        apart = [not declared for declared in _declared(field, len(texts))]
         return [
-            _Point(x=math.nan, text=text, heights=flags[:, place], counts=text not in _APART)
+            _Point(
+                x=math.nan,
+                text=text,
+                heights=flags[:, place] + (neutral if apart[place] else 0.0),
+                counts=not apart[place],
+            )
             for place, text in enumerate(texts)
         ]
     steps = weight[:, list(cell.steps)]  # (width, steps)
@@ -82,10 +98,17 @@ def _points(field: Field | None, cell: Cell, edges: Sequence[float], weight: Arr
         _Point(x=x, text=text, heights=heights[:, place])
         for place, (x, text) in enumerate(_step_texts(field, edges, heights.shape[1]))
     ]
-    return [*points, _Point(x=math.nan, text="missing", heights=flags[:, -1], counts=False)]
+    heights_missing = neutral + flags[:, -1]
+    return [*points, _Point(x=math.nan, text="missing", heights=heights_missing, counts=False)]
 
 
 _APART = ("other", "missing")
+
+
+def _declared(field: Field | None, count: int) -> list[bool]:
+    """Tell which of so many flags stand for declared values: not the last two of a category."""
+    coded = field is not None and field.kind == "categorical" and count == len(field.values) + 2
+    return [not coded or place < count - len(_APART) for place in range(count)]
 
 
 def _flag_texts(field: Field | None, count: int) -> list[str]:

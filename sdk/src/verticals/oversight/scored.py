@@ -116,8 +116,9 @@ def _decisions(scored: Table, contract: DataContract, target: Target) -> list[st
     decided = contract.decision
     if decided is not None and decided.target == target.name and "decision" in scored:
         return [canonical(value) for value in scored["decision"].tolist()]
-    if target.kind in ("numeric", "ordinal") and target.name in scored:
-        return [_level(target, value) for value in scored[target.name].tolist()]
+    expected = target.step_name if target.kind == "ordinal" else target.name
+    if target.kind in ("numeric", "ordinal") and expected in scored:
+        return [_level(target, value) for value in scored[expected].tolist()]
     names = [f"{target.name}_{value}" for value in target.values]
     if target.kind == "categorical" and names and all(name in scored for name in names):
         chances = np.stack([np.asarray(scored[name], dtype=np.float64) for name in names], axis=1)
@@ -126,7 +127,7 @@ def _decisions(scored: Table, contract: DataContract, target: Target) -> list[st
 
 
 def _level(target: Target, value: object) -> str:
-    """Return a number as text, or the level nearest to an expected one (0 is the lowest)."""
+    """Return a number as text, or the level nearest to an expected step (0 is the lowest)."""
     text = canonical(value)
     if target.kind == "numeric" or not text:
         return text

@@ -7,7 +7,13 @@ between calls: `discover` returns a frozen value.
 
 from __future__ import annotations
 
-from verticals.registry.discovery import HEAVY_PACKAGES, commands, discover, find
+from verticals.registry.discovery import (
+    HEAVY_PACKAGES,
+    commands,
+    discover,
+    find,
+    refuse_unserved,
+)
 from verticals.registry.loading import (
     load,
     load_check,
@@ -32,4 +38,5 @@ __all__ = [
     "load_drafter",
     "load_report_format",
     "load_target",
+    "refuse_unserved",
 ]

@@ -84,16 +84,37 @@ def find(registry: Registry, name: str) -> Found[SolutionInfo]:
     for found in registry.solutions:
         if found.info.name == name:
             return found
-    for problem in registry.problems:
-        if problem.name == name and not problem.served:
-            raise PluginError(
-                f"solution {name!r} of {problem.distribution} is not served: {problem.message}",
-                hint=problem.hint,
-            )
+    refuse_unserved(registry, name)
     names = sorted(found.info.name for found in registry.solutions)
-    near = difflib.get_close_matches(name, names, n=3) or names
-    expected = f"expected {' or '.join(near)}" if near else "nor is any other"
-    raise PluginError(f"solution {name!r} is not installed, {expected}", hint="verticals list")
+    near = difflib.get_close_matches(name, names, n=3)
+    known = near or names
+    expected = f"expected {' or '.join(known)}" if known else "nor is any other"
+    broken = sorted({item.distribution for item in registry.problems if not item.served})
+    hint = "verticals list"
+    if broken and not near:  # else the name is misspelt
+        hint += f"; not served is what {', '.join(broken)} offers"
+    raise PluginError(f"solution {name!r} is not installed, {expected}", hint=hint)
+
+
+def refuse_unserved(registry: Registry, name: str, distribution: str = "") -> None:
+    """Raise `PluginError` with its problem where a solution is installed and not served.
+
+    A plugin that cannot be read does not say what it offers: it is known by its entry point, by
+    `distribution` where the caller knows whose the solution is, or by a distribution of the
+    solution's own name.
+    """
+    unserved = [item for item in registry.problems if not item.served]
+    alike = {_normal(name), _normal(f"verticals-{name}"), _normal(distribution)} - {""}
+    exact = [item for item in unserved if item.name == name]
+    for problem in exact or [item for item in unserved if _normal(item.distribution) in alike]:
+        raise PluginError(
+            f"solution {name!r} of {problem.distribution} is not served: {problem.message}",
+            hint=problem.hint,
+        )
+
+
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def commands() -> Mapping[str, metadata.EntryPoint]:
@@ -136,8 +157,7 @@ def _entry_points_of(
         for entry in distribution.entry_points
         if entry.group in (ENTRY_POINT_GROUP, COMMANDS_GROUP)
     ]
-    name = re.sub(r"[-_.]+", "-", distribution.name).lower()
-    return name, sorted(ours, key=lambda entry: (entry.group, entry.name))
+    return _normal(distribution.name), sorted(ours, key=lambda entry: (entry.group, entry.name))
 
 
 def _read_plugin(entry: metadata.EntryPoint) -> tuple[list[Found[Any]], list[Problem]]:

@@ -10,19 +10,28 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from verticals import plugin
-from verticals.plugin import OFFERS, AuditCheckInfo, OptionInfo, ReportFormatInfo, SolutionInfo
+from verticals.plugin import (
+    ACCEPTED_TARGETS,
+    API_VERSION,
+    OFFERS,
+    AuditCheckInfo,
+    OptionInfo,
+    ReportFormatInfo,
+    SolutionInfo,
+)
 from verticals.registry.model import Info
 
 TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _SOLUTION_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _CHECK_NAME = re.compile(r"[a-z][a-z0-9]*([-_.][a-z0-9]+)*")
 _FORMAT_NAME = re.compile(r"[a-z0-9]+")
+_SPOKEN = API_VERSION  # as it is when this is imported: a plugin that sets it changes nothing here
+_SCALARS = (str, int, float, bool, type(None))
 
 
 def supported_versions() -> tuple[int, ...]:
     """Return the versions of the plugin interface that this SDK speaks: this and the one before."""
-    return tuple(version for version in (plugin.API_VERSION - 1, plugin.API_VERSION) if version > 0)
+    return tuple(version for version in (_SPOKEN - 1, _SPOKEN) if version > 0)
 
 
 def version_violation(info: Info, distribution: str) -> tuple[str, str] | None:
@@ -78,6 +87,11 @@ def _solution(info: SolutionInfo) -> Iterable[str]:
         yield f"offers is {info.offers!r}, expected a frozenset"
     elif unknown := sorted(map(str, info.offers - OFFERS)):
         yield f"offers {', '.join(unknown)}, expected some of {', '.join(sorted(OFFERS))}"
+    if not isinstance(info.target_kinds, frozenset | set):
+        yield f"target_kinds is {info.target_kinds!r}, expected a frozenset"
+    elif unknown := sorted(map(str, info.target_kinds - ACCEPTED_TARGETS)):
+        some = ", ".join(sorted(ACCEPTED_TARGETS))
+        yield f"target_kinds holds {', '.join(unknown)}, expected some of {some}"
     bad = list(_all_are("options", info.options, OptionInfo))
     yield from bad or _options(info.options)
 
@@ -85,11 +99,31 @@ def _solution(info: SolutionInfo) -> Iterable[str]:
 def _options(options: tuple[OptionInfo, ...]) -> Iterable[str]:
     names = [option.name for option in options]
     for option in options:
+        named = f"option {option.name!r}"
+        if not isinstance(option.name, str):
+            yield f"{named} has a name that is no text"
         if names.count(option.name) > 1:
-            yield f"option {option.name!r} is declared {names.count(option.name)} times"
-        for default in dict.fromkeys((option.default, option.default_for(private=True))):
-            if option.choices and default not in option.choices:
-                yield f"option {option.name!r} has the default {default!r}, no choice of it"
+            yield f"{named} is declared {names.count(option.name)} times"
+        values = (option.default, option.private_default, *_listed(option.choices))
+        odd = [value for value in values if not _is_plain(value)]
+        if odd or not isinstance(option.choices, tuple | list):
+            wrong = f"the value {odd[0]!r}" if odd else f"choices {option.choices!r}, no tuple"
+            yield f"{named} has {wrong}, expected text, numbers, booleans, None, or tuples of them"
+        elif option.choices:
+            for default in dict.fromkeys((option.default, option.default_for(private=True))):
+                if default not in option.choices:
+                    yield f"{named} has the default {default!r}, no choice of it"
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether an option may have a value: nothing that a caller could change for others."""
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, _SCALARS)
+
+
+def _listed(values: Any) -> tuple[Any, ...]:
+    return tuple(values) if isinstance(values, tuple | list) else ()
 
 
 def _name(name: object, pattern: re.Pattern[str], example: str) -> Iterable[str]:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from verticals.api.guard import place_of
 from verticals.errors import CallError, VerticalsError
 from verticals.testing.data_checks import DATA_CHECKS
 from verticals.testing.model_checks import MODEL_CHECKS
 from verticals.testing.subject import Subject, make_subject
-from verticals.testing.verdicts import CheckFailed, NotOffered
+from verticals.testing.verdicts import CheckFailed, NotOffered, NotRun
 
 Check = Callable[[Subject], None]
 
@@ -24,7 +25,7 @@ CHECKS: tuple[Check, ...] = (*DATA_CHECKS, *MODEL_CHECKS)
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """Say how one check went: `passed`, `failed` or `not offered`, and why."""
+    """Say how one check went, and why: `passed`, `failed`, `not offered` or `not run`."""
 
     name: str
     status: str
@@ -55,19 +56,26 @@ def run_checks(solution: str, *, only: Sequence[str] = ()) -> tuple[CheckResult,
 
 
 def run_check(check: Check, subject: Subject) -> CheckResult:
-    """Run one check; an error of any kind is a failure of the solution, not of the run."""
+    """Run one check; an error of any kind is a failure of the solution, not of the run.
+
+    What a plugin's code raises is told by its kind and place: its text may quote rows. A check
+    that stands on what failed in an earlier one is `not run`.
+    """
     name = check_name(check)
     try:
         check(subject)
     except NotOffered as reason:
         return CheckResult(name=name, status="not offered", message=str(reason))
+    except NotRun as reason:
+        return CheckResult(name=name, status="not run", message=f"{reason} failed, as said above")
     except CheckFailed as failure:
         return CheckResult(name=name, status="failed", message=str(failure))
     except VerticalsError as error:
         return CheckResult(name=name, status="failed", message=error.message)
-    except Exception as error:  # a plugin may raise anything; the other checks still run
-        text = " ".join(str(error).split())[:200]
-        return CheckResult(
-            name=name, status="failed", message=f"raised {type(error).__name__}: {text}"
-        )
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also SystemExit: the other checks still run
+        place = place_of(error, subject.vertical.info.target)
+        message = f"raised {type(error).__name__} at {place}"
+        return CheckResult(name=name, status="failed", message=message)
     return CheckResult(name=name, status="passed")

@@ -14,9 +14,18 @@ from verticals.api.vertical import Vertical, load_vertical
 from verticals.contract import DataContract, bind, canonical, resolve
 from verticals.contract.model import TIME
 from verticals.table import Array, Table
+from verticals.testing.verdicts import NotRun
+from verticals.testing.watch import Seen, watched
 
 MOST_ROWS = 1_000
 MOST_EVENTS = 2_500
+_WORDS = {
+    "demo": "the demo",
+    "plain": "binding the demo's rows",
+    "bound": "deriving fields",
+    "derived": "deriving fields",
+    "scorer": "opening the bundle",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +34,15 @@ class Subject:
 
     `folder` receives bundles. At most 1,000 rows of the demo are used, so that a check takes
     seconds; of a stream of events, the whole histories of so many groups as have 2,500 events.
+    `seen` is what trainings did beside their work.
     """
 
     vertical: Vertical
     folder: Path
     seed: int = 0
+    seen: Seen = field(default_factory=Seen)
     _kept: dict[str, Any] = field(default_factory=dict)
+    _failed: dict[str, str] = field(default_factory=dict)  # what could not be made, in words
 
     @property
     def name(self) -> str:
@@ -42,9 +54,21 @@ class Subject:
         return what in self.vertical.info.offers
 
     def kept(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return what `make` gave the first time."""
+        """Return what `make` gave the first time.
+
+        Where it failed then it is not tried again: raises `NotRun`, so that one fault is told once.
+        """
+        if name in self._failed:
+            raise NotRun(self._failed[name])
         if name not in self._kept:
-            self._kept[name] = make()
+            try:
+                self._kept[name] = make()
+            except NotRun as reason:
+                self._failed[name] = str(reason)
+                raise
+            except BaseException:
+                self._failed[name] = _WORDS.get(name, f"training {name.removeprefix('train:')!r}")
+                raise
         return self._kept[name]
 
     @property
@@ -91,15 +115,16 @@ class Subject:
         contract, raw = self.demo
 
         def make() -> TrainingResult:
-            return train(
-                self.name,
-                out=self.folder / name,
-                contract=contract,
-                data=raw,
-                seed=self.seed,
-                device="cpu",
-                **settings,
-            )
+            with watched(self.seen):
+                return train(
+                    self.name,
+                    out=self.folder / name,
+                    contract=contract,
+                    data=raw,
+                    seed=self.seed,
+                    device="cpu",
+                    **settings,
+                )
 
         result: TrainingResult = self.kept(f"train:{name}", make)
         return result

@@ -1,10 +1,14 @@
-"""How a conformance check says that it failed, or that there is nothing to check."""
+"""How a conformance check says that it failed, was not run, or has nothing to check."""
 
 from __future__ import annotations
 
 
 class CheckFailed(Exception):
     """Say what was seen and what was expected, on one line."""
+
+
+class NotRun(Exception):
+    """Say what failed before, on which this check stands too."""
 
 
 class NotOffered(Exception):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verticals.errors import DataError
+from verticals.errors import BadFileError, DataError
 from verticals.files import system_errors
 from verticals.table import Array, Table
 from verticals_medical_imaging.reading.arrays import OpenArray, read_array
@@ -101,8 +101,8 @@ def read_images(
     With `skip_bad` an image that is refused is left out and listed. `progress` is told what is
     done, how many, of how many.
 
-    Raises `DataError` naming row and file at the first image that is refused (without `skip_bad`),
-    or where none is left.
+    Raises `BadFileError` naming row (from 1) and file at the first image that is refused (without
+    `skip_bad`), `DataError` where none is left.
     """
     read: list[ReadImage] = []
     rows: list[int] = []
@@ -115,7 +115,7 @@ def read_images(
             rows += [row] * len(found)
         except DataError as error:
             if not skip_bad:
-                raise DataError(f"row {row}: {error.message}", hint=error.hint) from None
+                raise BadFileError(error.message, row=row + 1, hint=error.hint) from None
             skipped.append(Skipped(row=row, path=name or "", reason=error.message))
         if progress is not None:
             progress("reading images", row + 1, len(paths))

@@ -171,10 +171,14 @@ def _essay(column: str, name: str) -> Field:
 
 
 def _is_second(column: Profile, columns: Sequence[Profile]) -> bool:
-    """Tell whether a score is named as a second one: "…_second", or "score2" beside "score1"."""
+    """Tell whether a score is named as a second one: "…_second", or "score2" beside "score1".
+
+    "score2" beside "score" is one, too.
+    """
     name = column.column
-    twin = f"{name[:-1]}1" if name.endswith("2") else ""
-    return bool(set(_parts(name)) & _SECOND) or twin in {item.column for item in columns}
+    stem = name.removesuffix("2")
+    twins = {f"{stem}1", stem.rstrip("_ ")} if stem != name else set()
+    return bool(set(_parts(name)) & _SECOND or twins & {item.column for item in columns})
 
 
 def _second_raters(

@@ -3,7 +3,7 @@
     essays.declared       coverage, widest                       what the solution promises
     essays.scale          trait, level, points                   the declared scale of each trait
     essays.second_rater   unit, and a column for each trait      points of the second human rater
-    essays.texts          part, fact, essays, persons            empty, clipped, language not known
+    essays.texts          part, fact, essays, persons            empty, clipped, marked up …
     essays.probes         probe, trait, persons, change, lower, upper
     essays.deletion       trait, persons, and what the deletion test measured
     essays.plot_agreement mean machine score by human score
@@ -22,18 +22,18 @@ import numpy as np
 from verticals.collect import unit_index
 from verticals.contract import DataContract, Target
 from verticals.contract.model import MISSING
-from verticals.errors import ContractError
 from verticals.evidence.plots import PlotPoint, plot_table
 from verticals.intervals import mean
 from verticals.table import Array, Table
 from verticals_student_assessment.essays.finish import (
     CLIPPED,
+    MARKUP,
     UNKNOWN,
     WORDS,
-    in_points,
     level_points,
 )
 from verticals_student_assessment.essays.probes import probes_table
+from verticals_student_assessment.essays.rules import second_raters
 from verticals_student_assessment.essays.sentences import deletion_table
 
 if TYPE_CHECKING:
@@ -65,23 +65,13 @@ def essay_evidence(model: EssayModel, parts: Mapping[str, Table]) -> dict[str, T
 def second_rater(contract: DataContract, audited: Table, unit: Array) -> Table:
     """Return the second ratings in points, NaN where there is none; empty without a second rater.
 
-    A field with `settings: {second_rater_of: TRAIT}` is one; raises `ContractError` where there
-    is no such trait, or its levels are not the trait's.
+    Raises `ContractError` as `essays.rules.second_raters` does.
     """
-    found: dict[str, Array] = {}
-    for field in contract.fields:
-        trait = field.settings.get("second_rater_of")
-        if trait is None:
-            continue
-        target = next((item for item in contract.targets if item.name == trait), None)
-        if target is None or field.levels != target.values:
-            raise ContractError(
-                f"field {field.name!r} is a second rater of {trait!r}, expected an ordinal trait "
-                "of the contract with the same levels",
-                hint=f"second_rater_of: {contract.targets[0].name}",
-            )
-        if field.name in audited:
-            found[target.name] = coded_points(audited[field.name], target)
+    found = {
+        target.name: coded_points(audited[field.name], target)
+        for field, target in second_raters(contract)
+        if field.name in audited
+    }
     return Table({"unit": unit, **found}) if found else Table({})
 
 
@@ -121,7 +111,7 @@ def plot_agreement(contract: DataContract, audited: Table, columns: Columns, uni
 def _both(target: Target, audited: Table, columns: Columns) -> tuple[Array, Array]:
     """Return (rows,) human (NaN where unknown) and machine scores in points."""
     human = coded_points(audited[target.name], target) if target.name in audited else None
-    machine = in_points(np.asarray(columns[target.name]), level_points(target))
+    machine = np.asarray(columns[target.name])
     return (np.full(len(machine), np.nan) if human is None else human), machine
 
 
@@ -140,7 +130,7 @@ def _scale(contract: DataContract) -> Table:
 
 
 def _texts(model: EssayModel, parts: Mapping[str, Table]) -> Table:
-    """Count in each part the essays that are empty, clipped or of an unknown language."""
+    """Count in each part essays that are empty, clipped, marked up or of an unknown language."""
     rows: list[tuple[str, str, int, int]] = []
     for part in ("train", "test"):
         table = parts.get(part)
@@ -151,6 +141,7 @@ def _texts(model: EssayModel, parts: Mapping[str, Table]) -> Table:
             ("all", np.ones(table.rows, dtype=bool)),
             ("empty", columns[WORDS] == 0),
             ("clipped at its windows", columns[CLIPPED] > 0),
+            ("tags, entities or hidden characters", columns[MARKUP] > 0),
             ("language not recognised", (columns[UNKNOWN] > 0) & (columns[WORDS] > 0)),
         ):
             count = int(np.sum(mask))

@@ -3,8 +3,9 @@
 Intervals are fitted on the calibration part; without privacy as they are, with privacy bought from
 epsilon in equal shares. So is the limit of what is on topic; with privacy it is what public texts
 on other subjects come up to, since the rare essay below it is lost in any noise. An essay goes to
-a person where it is empty, too short or too long, in another language, unlike every declared
-prompt, or where a trait's interval is too wide to be of use; the reason says which.
+a person where it is empty, too short or too long, in another language, no plain text (tags,
+entities, hidden characters), unlike every declared prompt, or where a trait's interval is too wide
+to be of use; the reason says which.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from verticals_student_assessment.essays import conformal
 from verticals_student_assessment.essays.options import EssayOptions, essay_options
 
 #: Facts of each text that a model hands over beside its scores.
-WORDS, CLIPPED, UNKNOWN = "@words", "@clipped", "@unknown"
+WORDS, CLIPPED, UNKNOWN, MARKUP = "@words", "@clipped", "@unknown", "@markup"
 #: How near a text is to the nearest prompt, and how near public texts on other subjects come.
 TOPICAL, STRAY = "@topical", "@stray"
 
@@ -33,9 +34,10 @@ EMPTY = "empty essay"
 TOO_SHORT = "too short"
 TOO_LONG = "too long"
 LANGUAGE = "language not recognised"
+MARKED = "no plain text: tags, entities or hidden characters"
 OFF_TOPIC = "off topic: unlike every declared prompt"
 UNCERTAIN = "uncertain: the interval is too wide"
-REASONS = (EMPTY, TOO_SHORT, TOO_LONG, LANGUAGE, OFF_TOPIC, UNCERTAIN)
+REASONS = (EMPTY, TOO_SHORT, TOO_LONG, LANGUAGE, MARKED, OFF_TOPIC, UNCERTAIN)
 
 _LEAST_SPREAD = 0.25  # of a score, in steps of the scale
 _OFF_TOPIC_SHARE = 0.01  # of the calibration part that lies below the limit
@@ -59,9 +61,10 @@ def finish_for(
 class EssayFinish:
     """Turn the chances of each level into points, intervals, and a word for who must read it.
 
-    Of each trait: `<trait>` (expected step of the scale, 0 the lowest), `<trait>_points`,
-    `<trait>_score` (the nearest declared level), `<trait>_lower` and `<trait>_upper`, in points;
-    all NaN for an empty essay.
+    Of each trait, in points of its scale: `<trait>` (the expected score), `<trait>_level` (the
+    nearest declared level), `<trait>_lower` and `<trait>_upper` (the interval); and `<trait>_step`,
+    the expected score in steps of the scale, 0 the lowest, which the audit reads. All are NaN for
+    an empty essay.
     Of the essay: `review` (1: a person must read it) and `review_reason`.
     """
 
@@ -80,11 +83,11 @@ class EssayFinish:
         found = []
         for target in self.contract.targets:
             name = target.name
-            found.append(Output(name=name, kind="ordinal", target=name))
             found += [
-                Output(name=f"{name}_{what}", kind="real", target=name)
-                for what in ("points", "score", "lower", "upper")
+                Output(name=f"{name}{what}", kind="real", target=name)
+                for what in ("", "_level", "_lower", "_upper")
             ]
+            found.append(Output(name=target.step_name, kind="ordinal", target=name))
         found.append(Output(name="review", kind="flag"))
         return (*found, Output(name="review_reason", kind="text"))
 
@@ -120,14 +123,14 @@ class EssayFinish:
             low, high = (np.clip(step + side * reach, 0, top) for side in (-1.0, 1.0))
             lower, upper = in_points(low, points), in_points(high, points)
             told = {
-                "": step,
-                "_points": in_points(step, points),
-                "_score": points[np.rint(step).astype(np.int64)],
-                "_lower": lower,
-                "_upper": upper,
+                target.name: in_points(step, points),
+                f"{target.name}_level": points[np.rint(step).astype(np.int64)],
+                f"{target.name}_lower": lower,
+                f"{target.name}_upper": upper,
+                target.step_name: step,
             }
-            for what, values in told.items():  # nothing was written that could be worth points
-                found[f"{target.name}{what}"] = np.where(empty, np.nan, values)
+            for name, values in told.items():  # nothing was written that could be worth points
+                found[name] = np.where(empty, np.nan, values)
             wide |= upper - lower > self.chosen.widest
         reasons = self._reasons(scores, wide, settings["off_topic_below"])
         found["review"] = (reasons != "").astype(np.float64)
@@ -151,7 +154,7 @@ class EssayFinish:
         measured = np.ones(len(label), dtype=bool)
         if self.chosen.scale == "matched":
             measured = _every_other(len(label), whose)
-            machine = np.asarray(here[target.name])
+            machine = np.asarray(here[target.step_name])
             fitted["matched"] = _matching(machine[~measured], label[~measured])
         step, spread = self._scaled(target, here, fitted)
         ratio = (np.abs(label - step) / spread)[measured]
@@ -180,7 +183,7 @@ class EssayFinish:
         self, target: Target, scores: Columns, fitted: Mapping[str, Any]
     ) -> tuple[Array, Array]:
         """Return (rows,) the expected step and its expected spread, on the scale given out."""
-        step = np.asarray(scores[target.name], dtype=np.float64)
+        step = np.asarray(scores[target.step_name], dtype=np.float64)
         steps = np.arange(len(target.values))
         chances = np.stack([scores[f"{target.name}_{value}"] for value in target.values], axis=1)
         variance = (chances * (steps - step[:, None]) ** 2).sum(axis=1)
@@ -204,6 +207,7 @@ class EssayFinish:
             (TOO_SHORT, ~empty & (words < self.chosen.shortest)),
             (TOO_LONG, long),
             (LANGUAGE, ~empty & (np.asarray(scores[UNKNOWN]) > 0)),
+            
             (OFF_TOPIC, ~empty & off),
             (UNCERTAIN, wide),
         )

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from verticals.table import Array
 from verticals_student_assessment.essays.lora import Adapters
 from verticals_student_assessment.essays.measures import MEASURES
 from verticals_student_assessment.essays.options import EssayOptions
+from verticals_student_assessment.essays.rules import check_levels
 from verticals_student_assessment.essays.surface import CURVES, PIECES, curves, directions, pieces
 from verticals_student_assessment.essays.text import FACTS, HEAD
 
@@ -315,12 +315,7 @@ def text_block(inputs: Inputs, targets: Sequence[Target]) -> str:
             hint="give other fields `role: protected`, `role: stratum` or `role: ignore`",
         )
     for target in targets:
-        if target.kind != "ordinal" or not _numbers(target.values):
-            raise ContractError(
-                f"target {target.name!r} is {target.kind} with the levels {list(target.values)}, "
-                "expected an ordinal one whose levels are rising numbers",
-                hint="values: [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]",
-            )
+        check_levels(target)
     if not targets:
         raise ContractError("the contract has no target, expected a trait or more")
     return inputs.where[texts[0]][0]
@@ -335,14 +330,6 @@ def check_length(inputs: Inputs, block: str, body: nn.Module) -> None:
             f"windows are of {length} tokens, and the encoder reads at most {most}",
             hint=f"settings: {{length: {most}}}",
         )
-
-
-def _numbers(values: Sequence[str]) -> bool:
-    try:
-        points = [float(value) for value in values]
-    except ValueError:
-        return False
-    return len(points) > 1 and all(a < b for a, b in pairwise(points))
 
 
 def _even(steps: int) -> list[float]:

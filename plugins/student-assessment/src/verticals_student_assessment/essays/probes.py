@@ -16,7 +16,6 @@ from verticals.intervals import mean
 from verticals.plugin import Columns
 from verticals.table import Array, Table
 from verticals_student_assessment.essays.compose import STRAYING
-from verticals_student_assessment.essays.finish import in_points, level_points
 from verticals_student_assessment.essays.language import words_of
 from verticals_student_assessment.essays.measures import sentences_of
 
@@ -78,13 +77,7 @@ PROBES: Mapping[str, Change] = {
 def text_points(model: ScoresTexts, texts: list[str]) -> Array:
     """Return the expected score of each text on each trait, in points: (texts, traits)."""
     columns = model.predict_texts(np.array([*texts, None], dtype=object)[:-1])
-    return np.stack(
-        [
-            in_points(np.asarray(columns[target.name]), level_points(target))
-            for target in model.contract.targets
-        ],
-        axis=1,
-    )
+    return np.stack([np.asarray(columns[target.name]) for target in model.contract.targets], axis=1)
 
 
 def one_each(

@@ -17,7 +17,7 @@ from torch import nn
 
 from verticals.contract import DataContract, Field, Target
 from verticals.encode import Encoder
-from verticals.errors import ContractError, PrivacyError
+from verticals.errors import PrivacyError
 from verticals.networks import heads
 from verticals.plugin import Columns, Finish, Inputs, Model, Setup, State, TorchSolution
 from verticals.table import Array, Table
@@ -34,6 +34,7 @@ from verticals_student_assessment.essays.demo import demo
 from verticals_student_assessment.essays.evidence import essay_evidence
 from verticals_student_assessment.essays.finish import (
     CLIPPED,
+    MARKUP,
     STRAY,
     TOPICAL,
     UNKNOWN,
@@ -49,6 +50,7 @@ from verticals_student_assessment.essays.networks import (
     text_block,
 )
 from verticals_student_assessment.essays.options import essay_options
+from verticals_student_assessment.essays.rules import check_contract, declared_prompts
 from verticals_student_assessment.essays.text import FACTS, TextEncoder
 
 _ROWS_AT_ONCE = 1024
@@ -127,6 +129,7 @@ class EssayModel:
             **columns,
             WORDS: named["words"],
             CLIPPED: named["clipped"],
+            MARKUP: named["markup"],
             UNKNOWN: np.array(unknown, dtype=np.float64),
             TOPICAL: topical.astype(np.float64),
             STRAY: np.full(len(texts), self._stray),
@@ -163,13 +166,16 @@ class EssayScoring:
         """Return the finish of a contract."""
         return finish_for(contract, epsilon, options)
 
+    def accepts(self, contract: DataContract, options: Mapping[str, Any]) -> None:
+        """Raise `ContractError` for a contract that cannot be trained (see `essays.rules`)."""
+        check_contract(contract)
+
     def fit(self, parts: Mapping[str, Table], setup: Setup) -> EssayModel:
         """Train the heads on a frozen encoder; with `tuning=lora` then adapt a second one.
 
-        Raises `PrivacyError` for LoRA under privacy, `ContractError` for prompts that are no texts.
+        Raises `PrivacyError` for LoRA under privacy, `ContractError` as `accepts`.
         """
-        for field in setup.contract.inputs:
-            declared_prompts(field)
+        check_contract(setup.contract)
         chosen = essay_options(setup.options)
         if chosen.tuning == "frozen":
             return EssayModel(_adapter().fit(parts, setup))
@@ -192,27 +198,6 @@ class EssayScoring:
     def evidence(self, model: Model, parts: Mapping[str, Table]) -> Mapping[str, Table]:
         """Return the tables `essays.*`."""
         return essay_evidence(model, parts) if isinstance(model, EssayModel) else {}
-
-
-def declared_prompts(field: Field) -> list[str]:
-    """Return the prompts of a text field, none unless declared.
-
-    Raises `ContractError` where they are no list of texts that say something.
-    """
-    given = field.settings.get("prompts")
-    if given is None:
-        return []
-    if not isinstance(given, list | tuple):
-        wrong = f"a {type(given).__name__}"
-    else:
-        bad = [n for n, item in enumerate(given) if not (isinstance(item, str) and item.strip())]
-        if not bad:
-            return list(given)
-        wrong = f"prompt {bad[0] + 1} that is empty or no text"
-    raise ContractError(
-        f"field {field.name!r} has as its prompts {wrong}, expected a list of non-empty texts",
-        hint='settings: {prompts: ["Should schools begin later?"]}',
-    )
 
 
 def _heads(

@@ -24,11 +24,12 @@ from verticals_student_assessment.essays.language import (
     rival_share,
     words_of,
 )
+from verticals_student_assessment.essays.markup import markup_count
 from verticals_student_assessment.essays.measures import MEASURES, measures
 
 PAD = -1.0
 #: What row 0 begins with: counts, then shares of words, letters and tokens.
-FACTS = ("words", "tokens", "clipped", "common", "rival", "foreign", "unknown")
+FACTS = ("words", "tokens", "clipped", "common", "rival", "foreign", "unknown", "markup")
 HEAD = len(FACTS) + len(MEASURES)  # columns of row 0 in use
 
 WINDOWS, LENGTH = 8, 256
@@ -108,6 +109,7 @@ class TextEncoder:
             rival_share(words, language),
             foreign_share(text),
             float((tokens == self._unknown).mean()) if tokens.size else 0.0,
+            markup_count(text),
         )
         pieces = tokens.size - len(set(encoding.word_ids))
         block[0] = 0.0

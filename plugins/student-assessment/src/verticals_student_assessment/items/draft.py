@@ -22,6 +22,8 @@ _NUMBERED = re.compile(r"(.*?)[0-9]+")
 _HIGHEST = 10  # a level above it is no score of one item
 _NO_ANSWER = frozenset({-9, -8, -7, -1, 7, 8, 9, 88, 98, 99})  # codes of it, behind a gap
 _ITEM = word_set("i item q question task")
+_LETTER = re.compile("[A-Ja-j]")
+_LANGUAGE = word_set("idioma lang langue language lingua sprache taal")
 _FEWEST = 3  # items of one test
 _PATTERN_SIGNS = frozenset("*?[")
 
@@ -29,11 +31,19 @@ _PATTERN_SIGNS = frozenset("*?[")
 def refine(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> Refined:
     """Return the draft with its items declared; without a target, which this solution has not."""
     given = {item.column for item in draft.fields} | {item.column for item in draft.targets}
+    draft = _with_languages(draft)
     scored = [item for item in columns.values() if item.column in given and _is_scored(item)]
     blocks = _blocks(scored)
     if not blocks:
         wanted = 'items: {columns: "Q*", role: item, kind: ordinal, levels: [0, 1]}'
         said = f"no columns look like items: declare them under fields, such as {wanted}"
+        letters = [item.column for item in columns.values() if _is_choice(item)]
+        if len(letters) >= _FEWEST:
+            said = (
+                f"{len(letters)} columns ({letters[0]} … {letters[-1]}) hold the answers that were "
+                "chosen, not whether they are right: score them by the key of the test, 1 where "
+                f"the answer is the key's and else 0, then declare {wanted}"
+            )
         return Refined(contract=_without_target(draft, ()), findings=(said,))
     items = [_item(stem, members, tuple(raw)) for stem, members in blocks.items()]
     used = {member.column for members in blocks.values() for member in members}
@@ -48,6 +58,13 @@ def refine(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> R
     comments: dict[tuple[str, ...], str] = {("fields", item.name, "role"): GUESS for item in named}
     comments |= {("fields", item.name, "missing"): GUESS for item in named if item.missing}
     count = len(used)
+    unread = [
+        repr(item.column) for item in draft.fields if item.is_input and item.column not in used
+    ]
+    dropped = (
+        f"{', '.join(unread)}: no item and no group, so not read; a group that is to be compared "
+        "is declared with role: protected"
+    )
     numbered = any(blocks) or all(map(str.isdecimal, used))
     why = "by their numbered names" if numbered else "only because they hold 0 and 1"
     return Refined(
@@ -56,9 +73,29 @@ def refine(draft: DataContract, raw: Table, columns: Mapping[str, Profile]) -> R
         findings=(
             f"{count} columns are taken as items, {why}, in the order of the file: "
             f"{_listed(named)}",
+            *((dropped,) if unread else ()),
             "cut scores of ability are declared by hand: settings: {cuts: {proficient: 0.6}}",
         ),
     )
+
+
+def _with_languages(draft: DataContract) -> DataContract:
+    """Return the draft with the language of a test as a group that is compared."""
+    fields = tuple(
+        dataclasses.replace(item, role="protected")
+        if item.role == "feature"
+        and item.kind == "categorical"
+        and _LANGUAGE & set(words(item.column))
+        else item
+        for item in draft.fields
+    )
+    return dataclasses.replace(draft, fields=fields)
+
+
+def _is_choice(column: Profile) -> bool:
+    """Tell whether a column holds a few single letters: the answers of a multiple choice."""
+    values = column.values
+    return 2 <= len(values) <= _HIGHEST and all(_LETTER.fullmatch(value) for value in values)
 
 
 def _without_target(draft: DataContract, fields: tuple[Field, ...]) -> DataContract:

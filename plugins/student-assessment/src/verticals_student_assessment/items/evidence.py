@@ -1,6 +1,6 @@
 """Set down what is known of items and scale: named tables, none with a row for each person.
 
-    items.parameters   item, model, persons, slope, threshold_k, guessing, each with its error
+    items.parameters   item, persons of the fit, slope, threshold_k, guessing, each with its error
     items.responses    item, persons who answered, shares omitted, not reached, undeclared
     items.fit          item, statistic, chi2, df, p_value, adjusted p, effect, persons
     items.information  ability, information of the test, standard error of measurement
@@ -74,13 +74,14 @@ def evidence(model: ItemModel, parts: Mapping[str, Table]) -> Mapping[str, Table
     fitted = parts.get("train")
     known = fitted is not None and fitted.rows > 0
     own = model.codes(fitted)[0] if fitted is not None and known else persons.codes
+    used = own if known else None
     bank, points = model.bank, model.settings.fit.points
     tables = {
-        "items.parameters": parameters_table(bank, persons.codes),
+        "items.parameters": parameters_table(bank, used, among=persons.codes),
         "items.responses": responses_table(model.items.names, persons.counted),
         "items.fit": fit_table(bank, own, fitted=known, points=points),
         "items.information": information_table(bank),
-        "items.reliability": reliability_table(model, persons, points),
+        "items.reliability": reliability_table(model, persons, points, fitted=len(own)),
         "items.model": model_table(model),
         "items.notes": notes_table(model, persons.counted),
         "items.plot_curves": plots.item_curve_plot(bank, persons.codes, points),
@@ -128,16 +129,18 @@ def _group_fields(contract: DataContract, table: Table) -> tuple[GroupField, ...
     return tuple(found)
 
 
-def parameters_table(bank: ItemBank, codes: Array) -> Table:
+def parameters_table(bank: ItemBank, fitted: Array | None, *, among: Array) -> Table:
     """Return slopes, thresholds and asymptotes with standard errors, NaN where there is none.
 
-    A threshold is b_k = −d_k / a, its error by the delta method. `persons` is NaN where 1 to 9 did
-    not answer.
+    A threshold is b_k = −d_k / a, its error by the delta method. `persons` are those whose answers
+    the item was fitted to: (persons, items) codes `fitted`, which are `among` all that are told of
+    elsewhere. It is NaN where these are not at hand (None), and where 1 to 9 of them, or of the
+    others, did not answer.
     """
     errors, thresholds = bank.errors(), bank.difficulties
     columns: dict[str, Any] = {
         "item": _text(bank.names),
-        "persons": told_persons((codes >= 0).sum(axis=0), len(codes)),
+        "persons": _fitted_persons(fitted, among),
         "categories": bank.categories,
         "slope": bank.slopes,
         "slope_se": errors[:, 0],
@@ -151,6 +154,16 @@ def parameters_table(bank: ItemBank, codes: Array) -> Table:
         columns["guessing"] = guess
         columns["guessing_se"] = guess * (1.0 - guess) * errors[:, -1]
     return Table(columns)
+
+
+def _fitted_persons(fitted: Array | None, among: Array) -> Array:
+    """Return (items,) how many of those fitted to answered each item, NaN where it is not told."""
+    if fitted is None:
+        return np.full(among.shape[1], np.nan)
+    answered = (fitted >= 0).sum(axis=0)
+    others = (among >= 0).sum(axis=0) - answered
+    told = told_persons(answered, len(fitted))
+    return np.where(np.isnan(told_persons(others, len(among) - len(fitted))), np.nan, told)
 
 
 def _threshold_errors(bank: ItemBank) -> Array:
@@ -220,8 +233,11 @@ def information_table(bank: ItemBank) -> Table:
     return Table({"ability": where, "information": information, "standard_error": error})
 
 
-def reliability_table(model: ItemModel, persons: _Persons, points: int) -> Table:
-    """Return marginal reliability, and the empirical one and alpha over all and by group."""
+def reliability_table(model: ItemModel, persons: _Persons, points: int, *, fitted: int) -> Table:
+    """Return marginal reliability, and the empirical one and alpha over all and by group.
+
+    The marginal one rests on the items, and these on the `fitted` persons.
+    """
     rows = [("marginal", "", "", marginal_reliability(model.bank, points))]
     for attribute, group, chosen in _groups(persons):
         found, unit = persons.found, persons.unit[chosen]
@@ -230,15 +246,13 @@ def reliability_table(model: ItemModel, persons: _Persons, points: int) -> Table
         )
         rows.append(("empirical", attribute, group, empirical))
         rows.append(("alpha", attribute, group, cronbach_alpha(persons.raw[chosen])))
-    everyone = len(persons.unit)
     return Table(
         {
             "coefficient": _text([row[0] for row in rows]),
             "attribute": _text([row[1] for row in rows]),
             "group": _text([row[2] for row in rows]),
             **_estimates([row[3] for row in rows], ("estimate", "lower", "upper")),
-            # A marginal coefficient rests on the items, and these on all persons.
-            "persons": np.array([everyone, *(row[3].persons for row in rows[1:])], dtype=np.int64),
+            "persons": np.array([fitted, *(row[3].persons for row in rows[1:])], dtype=np.int64),
         }
     )
 

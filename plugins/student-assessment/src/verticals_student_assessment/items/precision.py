@@ -18,14 +18,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import f as fisher
-from scipy.stats import norm
+from scipy import special, stats  # scipy.stats has the same, and takes a second to import
 
 from verticals.table import Array
 from verticals_student_assessment.items.irt import ItemBank, test_information
 
 LEAST_PERSONS = 10
-_Z = float(norm.ppf(0.975))
+_Z = float(special.ndtri(0.975))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +79,7 @@ def cronbach_alpha(scores: Array) -> Estimate:
     share = whole.var(axis=0, ddof=1).sum() / whole.sum(axis=1).var(ddof=1)
     value = float(items / (items - 1) * (1.0 - share))
     freedom = (persons - 1, (persons - 1) * (items - 1))
-    low, high = fisher.ppf(0.975, *freedom), fisher.ppf(0.025, *freedom)
+    low, high = (special.fdtri(*freedom, rank) for rank in (0.975, 0.025))
     return Estimate(
         value=value,
         lower=float(1.0 - (1.0 - value) * low),
@@ -108,7 +107,7 @@ def classification(ability: Array, error: Array, unit: Array, cut: float) -> Cla
     if count < LEAST_PERSONS:
         none = Estimate(persons=count)
         return Classification(accuracy=none, consistency=none)
-    above = norm.cdf((ability[known] - cut) / np.maximum(error[known], 1e-12))
+    above = special.ndtr((ability[known] - cut) / np.maximum(error[known], 1e-12))
     right = np.where(ability[known] >= cut, above, 1.0 - above)
     twice = above**2 + (1.0 - above) ** 2
     return Classification(

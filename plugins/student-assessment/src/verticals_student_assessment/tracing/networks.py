@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from verticals.contract import Target
 from verticals.errors import CallError
 from verticals.networks import additive, heads
-from verticals.networks.cells import flat_width, flatten
+from verticals.networks.cells import flat_width, flatten, mute_flags
 from verticals.networks.mlp import Residual
 from verticals.networks.sequence import LookBack, flat_inputs
 from verticals.plugin import Inputs
@@ -110,6 +110,8 @@ class AttentionNetwork(nn.Module):
         self.register_buffer("order", torch.linspace(0.0, 1.0, steps), persistent=False)
         self.wide = nn.Linear(columns, width)
         self.question = nn.Linear(columns, hidden)
+        for layer in (self.wide, self.question):
+            mute_flags(layer, self.inputs)
         self.item = nn.Embedding(self._codes, hidden)
         self.skill = nn.Embedding(self._kinds, hidden)
         self.marks = nn.Linear(6, hidden)  # right, wrong, lag, same item, shared skills, place
