@@ -6,7 +6,7 @@
 memory and how well the parameters are recovered. `peers` fits 2,000 × 50 with this package, with
 `mirt` (Python) and with `girth`, and prints times, errors against the truth, and what each gives
 as standard error. `published` holds LSAT section 6 and the verbal aggression data against outputs
-of R that others published; it needs the folders of /work/shared/data and is skipped without them.
+of R that others published; it needs the folders of ../shared/data and is skipped without them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from verticals_student_assessment.items.irt import (
 )
 from verticals_student_assessment.items.item_fit import item_fit
 
-SHARED = Path("/work/shared/data")
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 GOAL_SECONDS, GOAL_CORRELATION = 60.0, 0.99
 
 

@@ -98,6 +98,17 @@ def test_bad_files_stop_the_batch_or_are_listed(bundle, folder, tmp_path):
         assert name in told[0]
 
 
+def test_where_rows_are_skipped_and_bear_no_id_scores_bear_the_number_of_their_row(
+    bundle, folder, tmp_path
+):
+    (tmp_path / "a.png").write_bytes((folder / "png/0000.png").read_bytes())
+    names = np.array(["a.png", "none.png", "a.png"], dtype=object)
+    write_table(tmp_path / "t.csv", Table({"path": names}))
+    (scored,) = verticals.open(bundle).predict_stream(tmp_path / "t.csv", skip_bad=True)
+    assert scored["row"].tolist() == [1, 3]
+    assert next(iter(scored)) == "row"
+
+
 def test_another_pipeline_is_refused(bundle, monkeypatch):
     from verticals_medical_imaging.reader import ImageReader
 

@@ -19,8 +19,9 @@ from verticals_student_assessment.items.irt import (
 from verticals_student_assessment.items.irt.fit import _Search, fit_facts
 from verticals_student_assessment.items.item_fit import item_fit
 
-LSAT6 = Path("/work/shared/data/edu_lsat6_irt/edu_lsat6_irt.csv")
-VERBAL = Path("/work/shared/data/edu_verbagg_irt/edu_verbagg_irt.csv")
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+LSAT6 = SHARED / "edu_lsat6_irt" / "edu_lsat6_irt.csv"
+VERBAL = SHARED / "edu_verbagg_irt" / "edu_verbagg_irt.csv"
 
 
 def simulated(persons=600, items=6, *, steps=(0.0,), guessing=0.0, missing=0.0, seed=0):

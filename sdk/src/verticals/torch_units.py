@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,12 +29,16 @@ def raw_outputs(targets: Sequence[Target]) -> tuple[str, ...]:
 
 
 def in_units(found: Attributions, targets: Sequence[Target]) -> Attributions:
-    """Return attributions of raw scores in what people read: log-odds, or a target's own unit."""
+    """Return attributions of raw scores in what people read: log-odds, or a target's own unit.
+
+    The additivity error stays that of the raw score: a limit on it then means the same for every
+    target, in dollars or in years.
+    """
     if all(target.kind != "numeric" for target in targets):
         return found
     offset, unit = heads.raw_scale(targets)  # (outputs,)
     error = found.standard_error
-    return checked(
+    told = checked(
         outputs=found.outputs,
         fields=found.fields,
         values=found.values * unit[:, None],
@@ -42,6 +47,7 @@ def in_units(found: Attributions, targets: Sequence[Target]) -> Attributions:
         method=found.method,
         standard_error=None if error is None else error * unit[:, None],
     )
+    return replace(told, additivity_error=found.additivity_error)
 
 
 def shapes_in_units(network: AdditiveNetwork, targets: Sequence[Target]) -> Table:

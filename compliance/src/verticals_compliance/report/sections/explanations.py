@@ -40,6 +40,7 @@ from verticals_compliance.report.words import joined
 
 _MOST = 20  # fields in a chart; the table has all
 _UNTRAINED = "in no training row"
+_LOG_ODDS = "log-odds"
 
 
 def section(record: Record) -> Section:
@@ -50,8 +51,8 @@ def section(record: Record) -> Section:
         return Section(id="explanations", title="Explanations", blocks=(told,))
     blocks: list[Block] = [
         paragraph(
-            "An attribution says by how much a field moved one score up or down, in log-odds, "
-            "against the declared background. It describes the model, not the world: it does not "
+            "An attribution says by how much a field moved one score up or down, in "
+            f"{_units(record)}, against the declared background. It describes the model, not the world: it does not "
             "say that a field causes the outcome."
         )
     ]
@@ -78,8 +79,34 @@ def _additive(record: Record, at: int, item: Json) -> Spans:
         *told,
         "Attributions and score differ by at most ",
         number(significant(error, 2), f"/explanations/{at}"),
-        f" in log-odds{rows}; 0 is exact.",
+        f"{_raw_unit(record, word(item, 'output'))}{rows}; 0 is exact.",
     )
+
+
+def _unit(record: Record, output: str) -> str:
+    """Return what attributions of an output are in: a number's own unit, else log-odds."""
+    item = _numeric(record, output)
+    return f"units of {record.target_label(item) or output}" if item else _LOG_ODDS
+
+
+def _units(record: Record) -> str:
+    found = {_unit(record, word(item, "output")) for item in record.many("explanations")}
+    found |= {_unit(record, word(item, "output")) for item in record.listed("shapes")}
+    return " or ".join(sorted(found)) or _LOG_ODDS
+
+
+def _raw_unit(record: Record, output: str) -> str:
+    """Say what the additivity error is in: it is that of the raw score, before its own unit."""
+    return " of the model's raw score" if _numeric(record, output) else f" in {_LOG_ODDS}"
+
+
+def _numeric(record: Record, output: str) -> Json:
+    listed = (item for item in record.listed("outputs") if item.get("name") == output)
+    return next((item for item in listed if item.get("target_kind") == "numeric"), {})
+
+
+def _heading(unit: str) -> str:
+    return f"{unit[:1].upper()}{unit[1:]}"
 
 
 def _protected(record: Record) -> dict[str, bool]:
@@ -92,6 +119,7 @@ def _importance(record: Record, at: int, item: Json) -> Iterator[Figure]:
     if not fields:
         return
     fields.sort(key=lambda pair: (-(finite(pair[1].get("mean_abs")) or 0.0), pair[0]))
+    unit = _unit(record, word(item, "output"))
     rows = []
     for index, field in fields:
         source = f"/explanations/{at}/global/{index}"
@@ -105,16 +133,16 @@ def _importance(record: Record, at: int, item: Json) -> Iterator[Figure]:
     table = Table(
         id=f"importance-numbers-{at}",
         caption="Mean absolute attribution by field",
-        columns=columns("Field", "#Log-odds", f"#{level(record)} interval", "Record"),
+        columns=columns("Field", f"#{_heading(unit)}", f"#{level(record)} interval", "Record"),
         rows=tuple(rows),
     )
     more = f"; the {_MOST} largest of {len(fields)}" if len(fields) > _MOST else ""
     caption = f"Which fields move the scores, output {word(item, 'output')}{more}"
-    chart = _importance_chart(record, [field for _, field in fields[:_MOST]])
+    chart = _importance_chart(record, [field for _, field in fields[:_MOST]], unit)
     yield Figure(id=f"importance-{at}", caption=caption, charts=(chart,), table=table)
 
 
-def _importance_chart(record: Record, fields: Sequence[Json]) -> DotChart:
+def _importance_chart(record: Record, fields: Sequence[Json], unit: str) -> DotChart:
     guarded = _protected(record)
     dots = []
     for field in fields:
@@ -131,9 +159,9 @@ def _importance_chart(record: Record, fields: Sequence[Json]) -> DotChart:
             )
         )
     return DotChart(
-        title="Mean size of the attribution, in log-odds",
+        title=f"Mean size of the attribution, in {unit}",
         description="; ".join(f"{dot.label}: {dot.text}" for dot in dots) + ".",
-        axis=Axis(label="mean absolute attribution (log-odds)", low=0.0),
+        axis=Axis(label=f"mean absolute attribution ({unit})", low=0.0),
         dots=tuple(dots),
         bars=True,
     )
@@ -182,10 +210,12 @@ def _shape_figure(
         for point in shape["points"]
         if (value := finite(point.get("contribution"))) is not None
     ]
+    unit = _unit(record, output)
     low, high = min(values, default=0.0), max(values, default=0.0)
     pad = 0.05 * (high - low) or 0.1
     charts = tuple(
-        _shape(record, shape, min(low, 0.0) - pad, max(high, 0.0) + pad) for _, shape in mine
+        _shape(record, shape, unit, (min(low, 0.0) - pad, max(high, 0.0) + pad))
+        for _, shape in mine
     )
     rows = tuple(
         Row(
@@ -201,13 +231,13 @@ def _shape_figure(
     )
     table = Table(
         id=f"shape-numbers-{number_of}",
-        caption="Contribution to the score, in log-odds, by field and value",
-        columns=columns("Field", "#Value", "#Log-odds"),
+        caption=f"Contribution to the score, in {unit}, by field and value",
+        columns=columns("Field", "#Value", f"#{_heading(unit)}"),
         rows=rows,
     )
     return Figure(
         id=f"shape-figure-{number_of}",
-        caption=f"What each field adds to the score, in log-odds, output {output}",
+        caption=f"What each field adds to the score, in {unit}, output {output}",
         charts=charts,
         table=table,
         small=True,
@@ -254,15 +284,15 @@ def _yes_or_no(field: Json) -> bool:
     return field.get("kind") == "boolean"
 
 
-def _shape(record: Record, shape: Json, low: float, high: float) -> Chart:
+def _shape(record: Record, shape: Json, unit: str, ends: tuple[float, float]) -> Chart:
     title = word(shape, "label") or word(shape, "field")
     field = _field(record, word(shape, "field"))
     known = [v for p in shape["points"] if (v := finite(p.get("contribution"))) is not None]
     about = "Nothing measurable."
     if known:
-        about = f"Between {decimal(min(known))} and {decimal(max(known))} log-odds."
+        about = f"Between {decimal(min(known))} and {decimal(max(known))} {unit}."
     if _is_curve(field, shape):
-        return _curve(field, shape, title, about, (low, high))
+        return _curve(field, shape, Axis(label=unit, low=ends[0], high=ends[1]), title, about)
     dots = tuple(
         Dot(
             label=_point(point, field, shape),
@@ -271,13 +301,11 @@ def _shape(record: Record, shape: Json, low: float, high: float) -> Chart:
         )
         for point in shape["points"]
     )
-    axis = Axis(label="log-odds", low=low, high=high)
+    axis = Axis(label=unit, low=ends[0], high=ends[1])
     return DotChart(title=title, description=about, axis=axis, dots=dots, bars=True)
 
 
-def _curve(
-    field: Json, shape: Json, title: str, about: str, ends: tuple[float, float]
-) -> LineChart:
+def _curve(field: Json, shape: Json, axis: Axis, title: str, about: str) -> LineChart:
     known = sorted(
         (x, y)
         for point in shape["points"]
@@ -302,7 +330,7 @@ def _curve(
             style="count",
             scale=scale,
         ),
-        y=Axis(label="log-odds", low=ends[0], high=ends[1]),
+        y=axis,
         lines=(Line(label=title, x=tuple(x for x, _ in known), y=tuple(y for _, y in known)),),
         zero=True,
     )

@@ -207,7 +207,7 @@ class EssayFinish:
             (TOO_SHORT, ~empty & (words < self.chosen.shortest)),
             (TOO_LONG, long),
             (LANGUAGE, ~empty & (np.asarray(scores[UNKNOWN]) > 0)),
-            
+            (MARKED, np.asarray(scores[MARKUP]) > 0),
             (OFF_TOPIC, ~empty & off),
             (UNCERTAIN, wide),
         )

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats  # scipy.stats has the same, and takes a second to import
+from scipy import special  # scipy.stats has the same, and takes a second to import
 
 from verticals.table import Array
 from verticals_student_assessment.items.irt import ItemBank, test_information
