@@ -52,8 +52,8 @@ def section(record: Record) -> Section:
     blocks: list[Block] = [
         paragraph(
             "An attribution says by how much a field moved one score up or down, in "
-            f"{_units(record)}, against the declared background. It describes the model, not the world: it does not "
-            "say that a field causes the outcome."
+            f"{_units(record)}, against the declared background. It describes the model, not the "
+            "world: it does not say that a field causes the outcome."
         )
     ]
     if explanations:
