@@ -92,7 +92,7 @@ def test_a_place_that_is_taken_leaves_bundle_and_evidence_unwritten(tmp_path):
     out = tmp_path / "m"
     out.mkdir()
     (out / "mine.txt").write_text("kept")
-    with pytest.raises(verticals.errors.DataError, match="folder of another kind"):
+    with pytest.raises(verticals.errors.BundleError, match="folder of another kind"):
         verticals.train("faulty-none-at-all", out=out, no_privacy=True)
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 

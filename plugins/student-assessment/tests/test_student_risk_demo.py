@@ -73,7 +73,7 @@ def test_the_model_ranks_and_grades(plain):
     assert roc_auc(scores["target:at_risk"], scores["at_risk"]) > 0.68
     chances = np.stack([scores[f"grade_{name}"] for name in BAND_NAMES], axis=1)
     np.testing.assert_allclose(chances.sum(axis=1), 1.0)
-    order = np.corrcoef(scores["grade"], scores["target:grade"])[0, 1]
+    order = np.corrcoef(scores["grade_step"], scores["target:grade"])[0, 1]
     assert order > 0.4
     # The two heads speak of one grade: who is at risk is likely in the lowest band.
     assert np.corrcoef(chances[:, 0], scores["at_risk"])[0, 1] > 0.95
@@ -158,7 +158,7 @@ def test_other_networks_score_both_targets(tmp_path, network):
     )
     scored = verticals.open(result.bundle).predict(unseen)
     assert np.isfinite(scored["at_risk"]).all()
-    assert np.isfinite(scored["grade"]).all()
+    assert np.isfinite(scored["grade_step"]).all()
 
 
 def test_an_ordinal_grade_alone_trains_and_says_what_is_not_measured(tmp_path):
@@ -174,7 +174,7 @@ def test_an_ordinal_grade_alone_trains_and_says_what_is_not_measured(tmp_path):
         options={"least_steps": 60, "epochs": 3},
     )
     tables = open_evidence(result.evidence).tables
-    assert "grade" in tables["scores"]
+    assert "grade_step" in tables["scores"]
     assert not [name for name in tables if name.startswith("risk.plot_")]
     checks = tables["checks"]
     assert checks["method"].tolist() == ["not measured: no binary target with a label"]
