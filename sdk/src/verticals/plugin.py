@@ -376,7 +376,10 @@ class Solution(Protocol):
         ...
 
     def fit(self, parts: Mapping[str, Table], setup: Setup) -> Model:
-        """Train on the parts `train`, `validate`, `calibrate`, `test` as the solution sees fit."""
+        """Train on the parts `train`, `validate` and `calibrate` as the solution sees fit.
+
+        The part `test` is there without its rows: they are held out.
+        """
         ...
 
     def load(self, state: State, setup: Setup) -> Model:
