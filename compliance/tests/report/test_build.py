@@ -231,6 +231,19 @@ def test_a_gap_that_is_shown_is_said_to_be_also_where_its_size_is_open(
     assert why(record_of(audit, details), finding).startswith(expected)
 
 
+@pytest.mark.parametrize(("p_adjusted", "shown"), [(0.0, True), (0.2, False), (None, False)])
+def test_a_difference_beyond_chance_is_told_where_its_size_is_open(
+    record_of, make_record, p_adjusted, shown
+):
+    audit, details = make_record()
+    for item in audit["fairness"]:
+        item["p_adjusted"] = None
+    audit["fairness"][0].update(p_adjusted=p_adjusted, verdict="insufficient-evidence")
+    told = words(part(build(record_of(audit, details)), "fairness"))
+    said = "shown (adjusted p below 0.05) for favourable decisions (selection rate); too little"
+    assert (said in told) == shown
+
+
 def test_rules_that_cannot_speak_of_the_model_are_named(record_of, make_record):
     audit, details = make_record()
     details["set_aside"] = [{"rule": "r", "title": "Ranks well", "reason": "no target is binary"}]

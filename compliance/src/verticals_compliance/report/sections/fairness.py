@@ -129,6 +129,25 @@ def _attribute(record: Record, mine: Sequence[Placed], name: str) -> Iterator[Bl
     yield _gaps_table(record, mine, name, title)
 
 
+def _open_gaps(record: Record, mine: Sequence[Placed]) -> str:
+    """Say which measures differ between groups beyond chance though their size is not decided."""
+    sure = finite(record.detail("policy").get("level")) or 0.95
+    titles = [
+        group_metric(word(item, "metric")).title
+        for _, item in mine
+        if item.get("verdict") == "insufficient-evidence"
+        and (p_adjusted := finite(item.get("p_adjusted"))) is not None
+        and p_adjusted < 1 - sure
+    ]
+    shown = [f"{title[:1].lower()}{title[1:]}" for title in dict.fromkeys(titles)]
+    if not shown:
+        return ""
+    return (
+        f" That groups differ is shown (adjusted p below {1 - sure:.2g}) for {joined(shown)}; too "
+        "little is known of by how much."
+    )
+
+
 def _standing(record: Record, mine: Sequence[Placed]) -> Iterator[Paragraph | Bullets]:
     counts = Counter(str(item.get("verdict")) for _, item in mine)
     names = (
@@ -137,7 +156,7 @@ def _standing(record: Record, mine: Sequence[Placed]) -> Iterator[Paragraph | Bu
         ("no-material-gap", "no material gap"),
     )
     said = [f"{count(counts[key])} with {what}" for key, what in names if counts[key]]
-    yield paragraph(f"Of {count(len(mine))} comparisons: {joined(said)}.")
+    yield paragraph(f"Of {count(len(mine))} comparisons: {joined(said)}.{_open_gaps(record, mine)}")
     gaps: dict[str, list[Placed]] = {}
     for at, item in mine:
         if item.get("verdict") == "gap":
