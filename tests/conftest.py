@@ -31,3 +31,9 @@ def pytest_configure() -> None:
                 f"{module} would be imported from {origin or 'nowhere'}, expected {source}: "
                 "run `make test`, or set VERTICALS_TEST_INSTALLED=1 to test an installed copy"
             )
+
+
+@pytest.fixture
+def tiny_solutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install the tiny distribution for one test, as its metadata folder does for a real one."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "solutions"))

@@ -18,9 +18,7 @@ from verticals.data import read_table, write_table
 HERE = Path(__file__).parent / "solutions"
 
 
-@pytest.fixture(autouse=True)
-def tiny_solutions(monkeypatch):
-    monkeypatch.syspath_prepend(str(HERE))
+pytestmark = pytest.mark.usefixtures("tiny_solutions")
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,7 @@ from verticals.errors import CallError
 HERE = Path(__file__).parent / "solutions"
 
 
-@pytest.fixture(autouse=True)
-def tiny_solutions(monkeypatch):
-    monkeypatch.syspath_prepend(str(HERE))
+pytestmark = pytest.mark.usefixtures("tiny_solutions")
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,7 @@ import verticals
 HERE = Path(__file__).parent / "solutions"
 
 
-@pytest.fixture(autouse=True)
-def tiny_solutions(monkeypatch):
-    monkeypatch.syspath_prepend(str(HERE))
+pytestmark = pytest.mark.usefixtures("tiny_solutions")
 
 
 def split_of(out, name, **given):

@@ -16,10 +16,7 @@ HERE = Path(__file__).parent / "solutions"
 NAMES = ("table", "stream", "images", "items")
 
 
-@pytest.fixture(autouse=True)
-def tiny_solutions(monkeypatch):
-    """Install the tiny distribution for one test, as its metadata folder does for a real one."""
-    monkeypatch.syspath_prepend(str(HERE))
+pytestmark = pytest.mark.usefixtures("tiny_solutions")
 
 
 def command(*arguments):

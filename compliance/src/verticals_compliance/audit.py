@@ -59,6 +59,7 @@ class Audit:
     checks: Checks
     material: Material
     accounting: Accounting
+    set_aside: Mapping[str, str]
 
 
 def audit(
@@ -108,7 +109,12 @@ def run_audit(
     facts = _facts(evidence, bundle, policy, material, plugin, seed)
     record = _record(evidence, bundle, policy, facts, plugin, seed)
     return Audit(
-        record=record, policy=policy, checks=plugin, material=material, accounting=facts.accounting
+        record=record,
+        policy=policy,
+        checks=plugin,
+        material=material,
+        accounting=facts.accounting,
+        set_aside=facts.set_aside,
     )
 
 

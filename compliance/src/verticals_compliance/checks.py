@@ -78,7 +78,11 @@ def run_checks(
                 name=check.name,
                 summary=check.summary,
                 needs=tuple(check.needs),
-                origin=RECOMPUTED if not problem else PRODUCER if was_recorded else NOT_RUN,
+                origin=RECOMPUTED
+                if found or not problem
+                else PRODUCER
+                if was_recorded
+                else NOT_RUN,
                 problem="; ".join(filter(None, (problem, broken))),
             )
         )
@@ -86,8 +90,8 @@ def run_checks(
     kept = [row for row in recorded if row.check not in again]
     rows += kept
     known = {_family(item.name) for item in outcomes}
-    unheard = {row.check for row in kept if row.check not in judged} if kept else set()
-    outcomes += [_unheard(name) for name in sorted({_family(name) for name in unheard} - known)]
+    unheard = {_family(row.check) for row in kept if row.check not in judged}
+    outcomes += [_unheard(name) for name in sorted(unheard - known)]
     return Checks(
         rows=tuple(sorted((_shown(row, min_cell) for row in rows), key=lambda row: row.check)),
         outcomes=tuple(sorted(outcomes, key=lambda outcome: outcome.name)),

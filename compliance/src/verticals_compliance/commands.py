@@ -14,7 +14,6 @@ from verticals.ledger import append
 from verticals.plugin import AuditCheckInfo
 from verticals.registry import discover
 from verticals.strictjson import sha256
-from verticals_compliance.applicability import set_aside
 from verticals_compliance.audit import record_bytes, run_audit, write_audit
 from verticals_compliance.decisions import human_decisions
 from verticals_compliance.details import describe, write_details
@@ -82,9 +81,10 @@ def audit(
     else:
         for line in summary(done.record):
             click.echo(line)
-        apart = set_aside(done.policy, model.contract)
-        if apart:
-            click.echo(f"set aside, as they cannot speak of this model: {', '.join(apart)}")
+        if done.set_aside:
+            click.echo(
+                f"set aside, as they cannot speak of this model: {', '.join(done.set_aside)}"
+            )
         click.echo(f"\nwritten  {path}")
         click.echo(f"next     verticals report {out} --out report.html")
     return exit_code(done.record.findings)

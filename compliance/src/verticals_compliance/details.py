@@ -36,7 +36,7 @@ from verticals.errors import AuditError, DataError
 from verticals.evidence import Evidence
 from verticals.files import write_file
 from verticals.strictjson import parse_json, plain, sha256
-from verticals_compliance.applicability import set_aside, told
+from verticals_compliance.applicability import told
 from verticals_compliance.audit import MAX_BYTES, Audit, record_bytes
 from verticals_compliance.checks import CheckOutcome
 from verticals_compliance.counts import is_rough
@@ -89,7 +89,7 @@ def describe(
         "accounting": done.accounting.to_json(),
         "evidence": _evidence(evidence),
         "policy": {**done.policy.to_json(), "digest": done.policy.digest},
-        "set_aside": told(set_aside(done.policy, contract), done.policy),
+        "set_aside": told(done.set_aside, done.policy),
         "checks": [asdict(outcome) for outcome in done.checks.outcomes],
         "curves": curves(
             done.material.predictions,

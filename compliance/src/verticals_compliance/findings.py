@@ -6,8 +6,8 @@ A rule passes or fails where the whole interval lies on one side of its limits, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from verticals.evidence import AttributeInfo
 from verticals_compliance.accounting import Accounting
@@ -35,8 +35,8 @@ class Facts:
     """Hold everything that rules speak of.
 
     `left_out` names the (output, attribute, metric) in which groups were too small to compare;
-    `events` is the count of the rarest outcome of each output that has classes; `set_aside` names
-    the rules that cannot speak of this model (see `applicability`); `seen` tells that
+    `events` is the count of the rarest outcome of each output that has classes; `set_aside` gives
+    the reasons of rules that cannot speak of this model (see `applicability`); `seen` tells that
     the audited rows are known to be those that the model was trained from.
     """
 
@@ -54,7 +54,7 @@ class Facts:
     units: int
     level: float
     events: Mapping[str, int]
-    set_aside: Collection[str] = ()
+    set_aside: Mapping[str, str] = field(default_factory=dict)
     seen: bool = False
 
 

@@ -471,6 +471,21 @@ def test_a_check_that_could_not_run_says_why(record_of, make_record):
     assert "No module." in told
 
 
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [("not run", "could not run"), ("recomputed", "gave what cannot be used")],
+)
+def test_a_check_that_ran_and_gave_nonsense_is_not_said_not_to_have_run(
+    record_of, make_record, origin, said
+):
+    audit, details = make_record()
+    details["checks"] = [
+        {"name": "drift", "summary": "", "needs": [], "origin": origin, "problem": "n is -5"}
+    ]
+    notes = every(part(build(record_of(audit, details)), "checks"), Note)
+    assert f"Check drift {said}" in [note.title for note in notes]
+
+
 def test_names_that_nobody_sees_are_made_visible(record_of, make_record):
     audit, details = make_record()
     details["solution"]["domain"] = "cre\u202edit\x07"

@@ -292,8 +292,8 @@ class TorchModel:
         average. Empty where there is none, and under privacy, where no such fact is recorded.
         """
         never = set(self._training.get("never_missing", ()))
-        found = self.encoder.missing(table) if never else {}
-        return {name: count for name, count in found.items() if count and name in never}
+        found = self.encoder.missing(table, never) if never else {}
+        return {name: count for name, count in found.items() if count}
 
     def _raw_attributions(self, table: Table) -> Attributions:
         blocks = self.encoder.encode(table)
@@ -427,7 +427,7 @@ def _seen(encoder: Encoder, train: Table, setup: Setup) -> dict[str, Any]:
     """Say which fields were never missing in training: a fact of private rows, under privacy."""
     if setup.private:
         return {}
-    counted = encoder.missing(train)
+    counted = encoder.missing(train, encoder.tabular)
     return {"never_missing": sorted(name for name, count in counted.items() if count == 0)}
 
 

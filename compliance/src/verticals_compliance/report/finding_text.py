@@ -13,9 +13,10 @@ from verticals_compliance.report.numerals import (
     count,
     finite,
     interval,
+    p_value,
     show,
 )
-from verticals_compliance.report.phrases import ORDER, compared, ends, level
+from verticals_compliance.report.phrases import ORDER, beyond_chance, compared, ends, level
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
     Block,
@@ -151,18 +152,13 @@ def why(record: Record, finding: Json) -> str:
         return "The evidence is too little to decide."
     if (low is None or lower >= low) and (high is None or upper <= high):
         return "A group too small to compare was left out and may hide a gap, so this is no pass."
-    p_value = finite(measurement(record.audit, finding).get("p_adjusted"))
-    sure = finite(record.detail("policy").get("level")) or 0.95
-    if p_value is not None and p_value < 1 - sure:
+    known = beyond_chance(record, measurement(record.audit, finding))
+    if known is not None:
         return (
-            f"The groups do differ (adjusted p {_small(p_value)}). Whether by more than the "
+            f"The groups do differ (adjusted {p_value(known)}). Whether by more than the "
             "limit, these data cannot decide: the interval includes it."
         )
     return "The interval includes the limit, so these data cannot decide."
-
-
-def _small(p_value: float) -> str:
-    return "< 0.001" if p_value < 0.001 else f"= {p_value:.3f}"
 
 
 def _side(seen: float | None, limit: Json | None) -> str:

@@ -25,8 +25,23 @@ ORDER = ("fail", "inconclusive", "not-measurable", "pass")
 
 def level(record: Record) -> str:
     """Return how sure the intervals are, as the policy sets it: "95%"."""
+    return percent(_level(record), 0)
+
+
+def beyond_chance(record: Record, item: Json) -> float | None:
+    """Return the adjusted p-value of a fairness row, None where it shows no difference."""
+    p_adjusted = finite(item.get("p_adjusted"))
+    return p_adjusted if p_adjusted is not None and p_adjusted < chance(record) else None
+
+
+def chance(record: Record) -> float:
+    """Return the p-value below which groups are said to differ: what the level leaves."""
+    return 1 - _level(record)
+
+
+def _level(record: Record) -> float:
     value = finite(record.detail("policy").get("level"))
-    return percent(0.95 if value is None else value, 0)
+    return 0.95 if value is None else value
 
 
 def measured(item: Json, source: str, style: str, sure: str) -> tuple[Span, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from verticals.api.state_file import read_state, write_state
-from verticals.api.unseen import missing_unseen
+from verticals.api.unseen import CountsUnseen, missing_unseen
 from verticals.contract import DataContract, bind
 from verticals.contract.model import ID, LABEL_TIME, ROW, TIME
 from verticals.data import labels_as_known
@@ -37,6 +37,7 @@ class OnlineScorer:
         features = scorer.vertical.features
         self._stream = features.stream() if features is not None else None
         self._unseen: Counter[str] = Counter()
+        self._counts_unseen = isinstance(scorer.model, CountsUnseen)  # too slow for each event
 
     def push(self, event: Mapping[str, Any], *, reasons: int = 0) -> dict[str, Any]:
         """Score one raw event (source column -> value), then take it into the state.
@@ -60,7 +61,8 @@ class OnlineScorer:
             derived = self._stream.push({name: table[name][0] for name in table})
             table = table.with_columns({name: np.asarray([v]) for name, v in derived.items()})
         scored = scorer.scored(table, reasons)
-        self._unseen.update(missing_unseen(scorer.model, table))
+        if self._counts_unseen:
+            self._unseen.update(missing_unseen(scorer.model, table))
         result = {
             name: _plain(column[0]) for name, column in scored.items() if name[:7] != "reason_"
         }

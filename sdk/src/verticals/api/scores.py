@@ -72,7 +72,8 @@ def finished_columns(
     raw = _raw(vertical, contract, model, finish, table, scored)
     with vertical.running("finish"):
         columns = {name: np.asarray(column) for name, column in finish.apply(raw, settings).items()}
-    _check(vertical, contract, finish.outputs, columns, table.rows, scored)
+    if not isinstance(finish, DecisionFinish):  # it adds a decision to what has been checked
+        _check(vertical, contract, finish.outputs, columns, table.rows, scored)
     if scored.all():
         return columns
     return {name: _blanked(column, ~scored) for name, column in columns.items()}

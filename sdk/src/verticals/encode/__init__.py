@@ -9,7 +9,7 @@ declared values with a flag of its own, what lies outside is clipped, what was n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -115,12 +115,17 @@ class Encoder:
         counted = {name: np.array(values, dtype=np.int64) for name, values in columns.items()}
         return Table({"field": names, **counted})
 
-    def missing(self, table: Table) -> dict[str, int]:
-        """Return, for each tabular field, how many values (cells, of a block) are missing."""
+    @property
+    def tabular(self) -> tuple[str, ...]:
+        """Return the names of the fields that no encoder from outside reads."""
+        return tuple(field.name for field in self.fields if field.name not in self.encoders)
+
+    def missing(self, table: Table, names: Collection[str]) -> dict[str, int]:
+        """Return how many values (cells, of a block) of these tabular fields are missing."""
         return {
             field.name: count_missing(field, _column(table, field))
             for field in self.fields
-            if field.name not in self.encoders
+            if field.name in names
         }
 
     def settings(self) -> dict[str, Any]:

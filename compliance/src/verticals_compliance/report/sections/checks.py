@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from verticals.evidence import RECOMPUTED
 from verticals_compliance.report.numerals import count, finite, interval, show, significant
 from verticals_compliance.report.phrases import level, row
 from verticals_compliance.report.record import Json, Record, word
@@ -114,7 +115,9 @@ def _ran(record: Record) -> Iterator[Block]:
         yield paragraph("Plugins measure what only their domain knows.")
     for item in record.listed("checks"):
         if item.get("problem"):
-            title = f"Check {word(item, 'name')} could not run"
+            ran = word(item, "origin") == RECOMPUTED
+            what = "gave what cannot be used" if ran else "could not run"
+            title = f"Check {word(item, 'name')} {what}"
             yield Note(title=title, blocks=(paragraph(sentence(item["problem"])),), kind="warning")
     entries = tuple(
         (word(item, "name"), say(sentence(item.get("summary")), f" {sentence(item.get('origin'))}"))

@@ -14,7 +14,14 @@ from verticals_compliance.report.numerals import (
     show,
     significant,
 )
-from verticals_compliance.report.phrases import ends, large_enough, level, row
+from verticals_compliance.report.phrases import (
+    beyond_chance,
+    chance,
+    ends,
+    large_enough,
+    level,
+    row,
+)
 from verticals_compliance.report.record import Json, Record, word
 from verticals_compliance.report.tree import (
     Axis,
@@ -131,20 +138,18 @@ def _attribute(record: Record, mine: Sequence[Placed], name: str) -> Iterator[Bl
 
 def _open_gaps(record: Record, mine: Sequence[Placed]) -> str:
     """Say which measures differ between groups beyond chance though their size is not decided."""
-    sure = finite(record.detail("policy").get("level")) or 0.95
     titles = [
         group_metric(word(item, "metric")).title
         for _, item in mine
         if item.get("verdict") == "insufficient-evidence"
-        and (p_adjusted := finite(item.get("p_adjusted"))) is not None
-        and p_adjusted < 1 - sure
+        and beyond_chance(record, item) is not None
     ]
     shown = [f"{title[:1].lower()}{title[1:]}" for title in dict.fromkeys(titles)]
     if not shown:
         return ""
     return (
-        f" That groups differ is shown (adjusted p below {1 - sure:.2g}) for {joined(shown)}; too "
-        "little is known of by how much."
+        f" That groups differ is shown (adjusted p below {chance(record):.2g}) for "
+        f"{joined(shown)}; too little is known of by how much."
     )
 
 
