@@ -65,15 +65,32 @@ def test_a_connection_is_seen_and_refused(call):
     assert socket.socket.connect.__name__ == "connect"  # put back afterwards
 
 
-def test_new_and_changed_files_of_the_working_folder_are_seen(tmp_path, monkeypatch):
+def test_files_left_in_the_working_folder_are_seen_and_taken_away(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "few.txt").write_text("a")
     (tmp_path / "old.txt").write_text("a")
-    (tmp_path / "kept.txt").write_text("a")
     seen = Seen()
     with watched(seen):
-        (tmp_path / "old.txt").write_text("ab")
-        (tmp_path / "new.csv").write_text("1")
-    assert seen.files == ["new.csv", "old.txt"]
+        assert Path("words/few.txt").read_text() == "a"  # it finds what lies there
+        Path("new.csv").write_text("1")
+        Path("cache").mkdir()
+        Path("next.txt").write_text("ab")
+        os.replace("next.txt", "old.txt")
+    assert seen.files == ["cache", "new.csv", "old.txt"]
+    assert Path.cwd() == tmp_path
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.txt", "words"]
+    assert (tmp_path / "old.txt").read_text() == "a"
+
+
+def test_what_another_process_leaves_meanwhile_is_not_held_against_a_solution(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    seen = Seen()
+    with watched(seen):
+        (tmp_path / ".hypothesis").mkdir()
+    assert seen.files == []
 
 
 def test_what_is_inside_a_column_may_not_change_either():

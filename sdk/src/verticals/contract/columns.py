@@ -111,6 +111,8 @@ class Log:
             )
 
     def _first(self, where: Array) -> tuple[int, ...]:
+        if not where.any():  # as for nearly every event
+            return ()
         return tuple(int(row) for row in self.rows[np.flatnonzero(where)[:SHOWN_ROWS]])
 
 

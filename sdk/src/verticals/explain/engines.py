@@ -120,9 +120,10 @@ class LayeredGame:
         parts = []
         for begin in range(0, self.rows, at_once):
             joined = self.contributions[None, begin : begin + at_once] - start[:, None]
+            path, row = np.ogrid[: joined.shape[0], : joined.shape[1]]
             sums = np.empty((*joined.shape[:2], steps, units), dtype=joined.dtype)
             sums[:, :, 0] = start.sum(axis=1)[:, None]
-            ordered = np.take_along_axis(joined, orders[:, None, :, None], axis=2)
+            ordered = joined[path[..., None], row[..., None], orders[:, None]]
             np.cumsum(ordered, axis=2, out=sums[:, :, 1:])
             sums[:, :, 1:] += sums[:, :, :1]
             scores = np.asarray(self.beyond(sums.reshape(-1, units)), dtype=np.float64)
@@ -250,12 +251,11 @@ def explain_paths(game: Game | LayeredGame, *, draws: int, seed: int = 0) -> Att
         points = np.repeat(np.arange(begin, begin + len(some)) % game.points, 2)
         values = game.paths(both, points)  # (2 * draws, rows, fields + 1, outputs)
         gains = np.moveaxis(np.diff(values, axis=2), 2, 3) / 2.0
-        for place in range(len(some)):
-            pair = np.zeros_like(total)
-            for path in (2 * place, 2 * place + 1):
-                pair[:, :, both[path]] += gains[path]
-            total += pair
-            squares += pair**2
+        place = np.argsort(both, axis=1)[:, None, None]  # where each field joined
+        paired = np.take_along_axis(gains, place, axis=3)  # (2 * draws, rows, outputs, fields)
+        paired = paired[0::2] + paired[1::2]
+        total += paired.sum(axis=0)
+        squares += (paired**2).sum(axis=0)
         raw = values[-1, :, -1]
         base += values[1::2, :1, 0].sum(axis=(0, 1)) / draws
     mean = total / draws

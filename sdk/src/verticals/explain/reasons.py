@@ -69,7 +69,8 @@ def principal_reasons(
     order = np.argsort(-push, axis=1, kind="stable")[:, :count]
     pushed = np.take_along_axis(push, order, axis=1) > _NOTHING
     fields = np.where(pushed & adverse[:, None], order, -1)
-    found = [contract.field(name) if _has(contract, name) else None for name in attributions.fields]
+    known = {item.name: item for item in contract.fields}
+    found = [known.get(name) for name in attributions.fields]
     protected = tuple(item is not None and item.role == "protected" for item in found)
     flags = np.array([*protected, False])  # index -1 is "no reason"
     return Reasons(
@@ -92,6 +93,3 @@ def reason_texts(reasons: Reasons) -> Array:
     texts[reasons.refused, 0] = REFUSED
     return np.asarray(texts)
 
-
-def _has(contract: DataContract, name: str) -> bool:
-    return any(item.name == name for item in contract.fields)

@@ -129,8 +129,9 @@ class TableNetwork(nn.Module):
         starts = dict(zip(self.inputs.shapes, ends, strict=False))
         found = {}
         for name, (block, columns) in self.inputs.where.items():
-            own = slice(starts[block] + columns.start, starts[block] + columns.stop)
-            found[name] = seen[..., own] @ weight[:, own].T
+            first, wide = starts[block] + columns.start, columns.stop - columns.start
+            own = weight.narrow(1, first, wide)
+            found[name] = nn.functional.linear(seen.narrow(-1, first, wide), own)
         return found
 
     def beyond(self, first: Tensor) -> Tensor:

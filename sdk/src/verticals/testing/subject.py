@@ -115,10 +115,11 @@ class Subject:
         contract, raw = self.demo
 
         def make() -> TrainingResult:
+            folder = self.folder.absolute()  # a solution is watched in a folder of its own
             with watched(self.seen):
                 return train(
                     self.name,
-                    out=self.folder / name,
+                    out=folder / name,
                     contract=contract,
                     data=raw,
                     seed=self.seed,

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """Hold what was seen: addresses that were called, text on stdout, new or changed files."""
+    """Hold what was seen: addresses that were called, text on stdout, files that were left."""
 
     calls: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
@@ -25,19 +26,34 @@ class Seen:
 def watched(seen: Seen) -> Iterator[None]:
     """Note in `seen` what the block does; a connection beyond this machine is refused.
 
-    Output is kept from stdout. Only what Python does is seen: a library that calls the system
-    itself is not.
+    Output is kept from stdout. The block works in a folder of its own that has links to whatever
+    is in the working folder: it finds the same files, and what it leaves is told from what other
+    processes write meanwhile, and is gone afterwards. Calls and prints are seen where Python does
+    them: a library that calls the system itself is not. A file that was there before and is
+    written to in place is not seen.
     """
-    before = _files(Path.cwd())
     output = io.StringIO()
-    with contextlib.redirect_stdout(output), _without_network(seen.calls):
+    own_folder, no_network = _own_folder(seen.files), _without_network(seen.calls)
+    with own_folder, no_network, contextlib.redirect_stdout(output):
         try:
             yield
         finally:
             if output.getvalue().strip():
                 seen.printed.append(f"{len(output.getvalue().splitlines())} line(s)")
-            after = _files(Path.cwd())
-            seen.files.extend(sorted(name for name in after if after[name] != before.get(name)))
+
+
+@contextlib.contextmanager
+def _own_folder(left: list[str]) -> Iterator[None]:
+    """Work in a new folder of links to the entries of the working folder; note what is left."""
+    with tempfile.TemporaryDirectory() as made, os.scandir() as entries:
+        for entry in entries:
+            os.symlink(Path(entry.path).absolute(), Path(made) / entry.name)
+        with contextlib.chdir(made):
+            try:
+                yield
+            finally:
+                with os.scandir() as after:
+                    left.extend(sorted(item.name for item in after if not item.is_symlink()))
 
 
 @contextlib.contextmanager
@@ -64,14 +80,3 @@ def _without_network(calls: list[str]) -> Iterator[None]:
     finally:
         for name, method in own.items():
             setattr(socket.socket, name, method)
-
-
-def _files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return size and time of change of each file of a folder, not of those below it."""
-    found: dict[str, tuple[int, int]] = {}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                facts = entry.stat(follow_symlinks=False)
-                found[entry.name] = (facts.st_size, facts.st_mtime_ns)
-    return found
