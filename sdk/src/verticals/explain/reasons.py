@@ -92,4 +92,3 @@ def reason_texts(reasons: Reasons) -> Array:
     texts[reasons.refused, :] = None
     texts[reasons.refused, 0] = REFUSED
     return np.asarray(texts)
-
