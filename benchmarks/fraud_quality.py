@@ -5,7 +5,10 @@
 Ours go through the real path: contract, history features, encoder, network, training.
 
 * Handbook transactions (SIMULATED): the published protocol. 7 days train, 7 days label delay,
-  7 days test, 4 folds whose training windows start on 2018-07-25 and 7, 14 and 21 days before.
+  7 days test, 4 folds. Two sets of them: training windows that start on 2018-07-25 and 7, 14 and
+  21 days before, as the goals ask; and those on which the handbook's published figures were
+  measured (chapter 5, "Model selection": `start_date_training_for_test` is three weeks after
+  2018-07-25), of which the file holds three, and three days of the fourth.
   From each test day on, cards with a fraud that was known at its start are left out. Histories
   reach back to 2018-06-01. "cards" is card precision at 100 a day. Its `limit` is what a score
   would reach that was told the scenario of every fraud and finds each one but those at terminals
@@ -14,7 +17,8 @@ Ours go through the real path: contract, history features, encoder, network, tra
   Networks, bounds and pairs were compared on training windows that start before 2018-06-28, whose
   test windows end before the first one here. Not blind: the terminal's windows of 14 and 21 days
   came after a first look at these folds (table network .685 without them, LightGBM .694), and the
-  pairs were seen here with 8 bins (.695) before the earlier windows preferred 16.
+  pairs were seen here with 8 bins (.695) before the earlier windows preferred 16. The
+  handbook's later windows were first looked at when all of that stood.
 * Vehicle claims: train on 1994 and 1995, test on 1996, without protected columns and the year;
   before that on one of the two earlier years each.
   Judged is the additive network with pairs, which did best when trained on 1994 and tested on
@@ -88,7 +92,12 @@ HISTORY_PAIRS = [
     ("card_max_7d", "card_mean_30d"),
     ("card_count_7d", "card_max_7d"),
 ]
-LATEST_START = np.datetime64("2018-07-25", "us")
+#: Title, start of the newest training window, folds.
+WINDOWS = (
+    ("training starts 07-04 to 07-25", np.datetime64("2018-07-25", "us"), 4),
+    ("the handbook's test, training starts 07-25 to 08-08", np.datetime64("2018-08-08", "us"), 3),
+    ("the handbook's fourth, 3 days of its test", np.datetime64("2018-08-15", "us"), 1),
+)
 
 Fit = Callable[[Table, Table], np.ndarray]  # (train, test) -> scores of the test rows
 
@@ -169,9 +178,11 @@ def derived(path: Path, name: str) -> tuple[DataContract, Table, Table]:
     return with_fields(contract, features.fields), table, raw
 
 
-def handbook_parts(contract: DataContract, table: Table) -> list[Part]:
+def handbook_parts(
+    contract: DataContract, table: Table, latest: np.datetime64, count: int
+) -> list[Part]:
     """Return the folds; cards are taken out by whole days, as the published protocol does it."""
-    folds = prequential_folds(table, contract, train="7d", test="7d", start=LATEST_START)
+    folds = prequential_folds(table, contract, train="7d", test="7d", start=latest, folds=count)
     card = np.unique(table["@card"].astype(str), return_inverse=True)[1]
     day = (table["@time"] - table["@time"].min().astype("datetime64[D]")) // DAY
     fraud = table["fraud"] == 1
@@ -241,7 +252,6 @@ def run_handbook(path: Path, only: Sequence[str]) -> list[str]:
     """Compare on the handbook's transactions; return the targets that were missed."""
     contract, table, _ = derived(path, "handbook_transactions")
     table = table.with_columns({"hidden": hidden_frauds(table)})
-    parts = handbook_parts(contract, table)
     models = {
         "LightGBM": lightgbm(contract),
         "ours, table (default)": ours(contract, network="table"),
@@ -253,15 +263,26 @@ def run_handbook(path: Path, only: Sequence[str]) -> list[str]:
         ),
         "ours, novelty (no labels)": strangeness(contract),
     }
-    found = compare("Handbook transactions", models, parts, only)
+    missed = []
+    for title, latest, count in WINDOWS:
+        parts = handbook_parts(contract, table, latest, count)
+        found = compare(f"Handbook transactions, {title}", models, parts, only)
+        print(f"{'limit of card precision':34} {'':6} {'':6} {card_limit(parts):6.3f}")
+        if count > 1:
+            goals = {"ap": 0.70, "cards": 0.30}
+            missed += targets(found, "ours, table (default)", goals)
+            missed += targets(found, "ours, additive, pairs", {"ap": 0.70})
+    return missed
+
+
+def card_limit(parts: Sequence[Part]) -> float:
+    """Return the card precision of a score that misses only what nobody could know."""
     limits = []
     for part in parts:
         fraud, hidden = part.test["fraud"], part.test["hidden"]
         told = fraud * ~hidden  # where scores tie, genuine cards come first: no luck in the limit
         limits.append(card_precision_at(told, fraud, part.card, part.day, 100) or 0.0)
-    print(f"{'limit of card precision':34} {'':6} {'':6} {np.mean(limits):6.3f}")
-    missed = targets(found, "ours, additive, pairs", {"ap": 0.70})
-    return missed + targets(found, "ours, table (default)", {"ap": 0.70, "cards": 0.30})
+    return float(np.mean(limits))
 
 
 def run_vehicle(path: Path, only: Sequence[str]) -> list[str]:

@@ -269,6 +269,15 @@ def test_json_is_one_document(capsys, arguments):
     assert isinstance(json.loads(told(capsys)[0]), dict)
 
 
+def test_a_solution_says_which_targets_it_takes_and_its_domain(capsys):
+    assert run(["describe", "credit-scoring"]) == 0
+    shown, _ = told(capsys)
+    assert "targets: binary\n" in shown
+    assert "domain: finance\n" in shown
+    assert run(["describe", "credit-scoring", "--json"]) == 0
+    assert json.loads(told(capsys)[0])["target_kinds"] == ["binary"]
+
+
 def test_json_tells_errors_too(capsys, tmp_path):
     assert run(["verify", str(tmp_path / "nothing"), "--json"]) == 2
     document = json.loads(told(capsys)[0])

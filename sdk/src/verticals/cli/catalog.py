@@ -69,9 +69,11 @@ def describe_command(solution: str, as_json: bool) -> None:
     click.echo(f"{info.name} ({found.distribution} {found.version}, state {info.state_version})")
     for title, text in (
         ("", info.summary),
+        ("domain", info.domain),
         ("intended use", info.intended_use),
         ("not for", info.not_for),
         ("offers", ", ".join(sorted(info.offers)) or "–"),
+        ("targets", ", ".join(sorted(info.target_kinds))),
     ):
         if text:
             click.echo(f"{title}: {text}" if title else text)
@@ -100,6 +102,7 @@ def _document(info: SolutionInfo, distribution: str, version: str) -> dict[str, 
         "intended_use": info.intended_use,
         "not_for": info.not_for,
         "offers": sorted(info.offers),
+        "target_kinds": sorted(info.target_kinds),
         "requirements": list(info.requirements),
         "options": [dataclasses.asdict(option) for option in info.options],
     }
