@@ -6,12 +6,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from verticals.contract import GROUP, DataContract, Decision, Field, Target
+from verticals.encode import TABLE, build_encoder
 from verticals.errors import BundleError, ContractError
 from verticals.plugin import Setup, State
 from verticals.table import Table
-from verticals_fraud_detection.novelty import SOLUTION
+from verticals_fraud_detection.novelty import SOLUTION, Reconstruction
 
 FIELDS = (
     Field(name="amount", column="amount", kind="numeric", bounds=(1, 1000), scale="log"),
@@ -108,3 +111,51 @@ def test_the_demo_has_no_label_and_nothing_made_of_labels():
     assert "fraud" not in raw
     features = SOLUTION.features_for(contract)
     assert not any("risk" in item.name for item in features.fields)
+
+
+class Kept(nn.Module):
+    """Keep what a network would rebuild."""
+
+    def __init__(self, read: list[torch.Tensor]) -> None:
+        super().__init__()
+        self.read = read
+
+    def forward(self, flat: torch.Tensor) -> torch.Tensor:
+        self.read.append(flat)
+        return flat
+
+
+def test_a_value_that_is_not_known_is_its_flag_alone():
+    """The neutral point beside the flag is no value, so no event is strange for lacking one."""
+    fields = (
+        *FIELDS,
+        Field(name="level", column="level", kind="ordinal", levels=("low", "mid", "high")),
+        Field(name="abroad", column="abroad", kind="boolean"),
+        Field(name="parts", columns=("a", "b"), kind="numeric", bounds=(0, 1)),
+    )
+    contract = dataclasses.replace(CONTRACT, fields=fields)
+    table = Table(
+        {
+            "amount": np.array([np.nan, 10.0, 10.0]),
+            "hour": np.array([np.nan, 1.0, 1.0]),
+            "channel": np.array([-1, 2, 0], dtype=np.int32),
+            "level": np.array([-1, 3, 0], dtype=np.int32),
+            "abroad": np.array([np.nan, 0.0, 0.0]),
+            "parts": np.array([[np.nan, np.nan], [0.0, np.nan], [0.0, 0.0]]),
+        }
+    )
+    encoder = build_encoder(contract.inputs, bins=4)
+    network = Reconstruction(encoder.inputs)
+    read: list[torch.Tensor] = []
+    network.rebuild = nn.Sequential(Kept(read))
+    errors = network({k: torch.from_numpy(v) for k, v in encoder.encode(table).items()})
+    assert errors.shape == (3, 6)
+    assert read[0][0].sum() == 5 + 2  # a flag a value, and the two of the block
+    assert set(read[0][0].tolist()) == {0.0, 1.0}
+    alone = {name: read[0][:, where] for name, (_, where) in encoder.inputs.where.items()}
+    assert alone["channel"].tolist() == [[0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]]
+    assert alone["level"].tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
+    assert alone["abroad"].tolist() == [[0, 1], [0, 0], [0, 0]]
+    assert alone["parts"][:, [4, 9]].tolist() == [[1, 1], [0, 1], [0, 0]]
+    known = torch.from_numpy(encoder.encode(table.take([2]))[TABLE])
+    assert torch.equal(read[0][2:], known)  # what is known stays as it is

@@ -22,7 +22,7 @@ from verticals.errors import BundleError, ContractError
 from verticals.explain import Attributions
 from verticals.explain.attributions import checked
 from verticals.history import history_features
-from verticals.networks.cells import flat_width, flatten
+from verticals.networks.cells import cells, flat_width, flatten
 from verticals.networks.sequence import flat_inputs
 from verticals.plugin import Columns, Features, Inputs, Output, Setup, State
 from verticals.seeding import seeded
@@ -39,11 +39,18 @@ _METHOD = "exact: each field's own share of the reconstruction error"
 class Reconstruction(nn.Module):
     """Squeeze the encoded fields through a few numbers and rebuild them.
 
+    A value that is missing or undeclared is its flag alone here. The neutral point that stands
+    beside the flag elsewhere is a value that hardly an event has: to rebuild it badly would make
+    every event with something missing a strange one.
+
     Returns, for each row and field, the mean squared error over the field's columns divided by the
     number of fields: (rows, fields), whose sum over the fields is the row's score.
     """
 
     members: Tensor
+    unknown: Tensor
+    cell: Tensor
+    neutral: Tensor
 
     def __init__(self, inputs: Inputs, *, hidden: int = 64, code: int = 8) -> None:
         super().__init__()
@@ -58,6 +65,8 @@ class Reconstruction(nn.Module):
             nn.Linear(hidden, columns),
         )
         self.register_buffer("members", _shares(self.inputs, columns), persistent=False)
+        for name, buffer in _beside_flags(self.inputs, columns).items():
+            self.register_buffer(name, buffer, persistent=False)
         self.train_options: Mapping[str, Any] = {
             "learning_rate": 2e-3,
             "batch_size": 512,
@@ -75,6 +84,7 @@ class Reconstruction(nn.Module):
     def forward(self, blocks: Mapping[str, Tensor]) -> Tensor:
         """Return what each field adds to the score: (rows, fields)."""
         flat = flatten(self.inputs, blocks)
+        flat = flat - (flat @ self.unknown)[:, self.cell] * self.neutral
         errors: Tensor = (self.rebuild(flat) - flat) ** 2 @ self.members
         return errors
 
@@ -249,6 +259,25 @@ def _shares(inputs: Inputs, columns: int) -> Tensor:
         first, last = starts[block] + where.start, starts[block] + where.stop
         shares[first:last, place] = 1.0 / (last - first) / len(inputs.where)
     return shares
+
+
+def _beside_flags(inputs: Inputs, columns: int) -> dict[str, Tensor]:
+    """Return how to take out what stands beside the flag of a value that is not known.
+
+    `unknown` (columns, cells) adds up a cell's flags, `cell` is the cell of each column, and
+    `neutral` what a column has beside a flag.
+    """
+    found = cells(inputs)
+    unknown = torch.zeros(columns, len(found))
+    cell = torch.zeros(columns, dtype=torch.long)
+    neutral = torch.zeros(columns)
+    for place, item in enumerate(found):
+        own = [*item.steps, *item.flags]
+        cell[own] = place
+        if item.apart:
+            unknown[list(item.flags[-item.apart :]), place] = 1.0
+            neutral[own] = torch.tensor(inputs.neutral[item.field], dtype=torch.float32)
+    return {"unknown": unknown, "cell": cell, "neutral": neutral}
 
 
 def _units(table: Table) -> Array:
