@@ -25,7 +25,7 @@ from verticals.data import read_table
 from verticals.metrics import calibration_slope_intercept, roc_auc
 from verticals.plugin import Setup
 from verticals.table import Table
-from verticals.torch_model import TorchAdapter
+from verticals.torch_adapter import TorchAdapter
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "credit_taiwan_default" / "credit_taiwan_default.csv"

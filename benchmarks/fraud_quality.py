@@ -51,7 +51,7 @@ from verticals.history import history_features
 from verticals.metrics import roc_auc
 from verticals.plugin import Setup
 from verticals.table import Table
-from verticals.torch_model import TorchAdapter
+from verticals.torch_adapter import TorchAdapter
 from verticals_fraud_detection import novelty
 from verticals_fraud_detection.demo import demo
 from verticals_fraud_detection.measures import average_precision, card_precision_at

@@ -46,7 +46,7 @@ from verticals.intervals import auc, wilson
 from verticals.metrics import roc_auc
 from verticals.plugin import Model, Setup
 from verticals.table import Table
-from verticals.torch_model import TorchAdapter
+from verticals.torch_adapter import TorchAdapter
 from verticals_medical_imaging.checks.intervals import largest_gap, level_for
 from verticals_medical_imaging.demo import SIZE
 from verticals_medical_imaging.finish import finish_for

@@ -28,7 +28,7 @@ from verticals.data import read_table
 from verticals.intervals import auc, design_effect, exact
 from verticals.plugin import Setup
 from verticals.table import Table
-from verticals.torch_model import TorchAdapter
+from verticals.torch_adapter import TorchAdapter
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -33,7 +33,7 @@ from verticals.data import Shares, split
 from verticals.metrics import roc_auc
 from verticals.plugin import Setup
 from verticals.table import Array, Table
-from verticals.torch_model import TorchAdapter
+from verticals.torch_adapter import TorchAdapter
 from verticals_student_assessment.tracing.baseline import fit_best_regression, fit_item_mean
 from verticals_student_assessment.tracing.demo import demo
 from verticals_student_assessment.tracing.features import tracing_features

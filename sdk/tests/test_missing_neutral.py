@@ -19,7 +19,8 @@ from verticals.explain import declared_background
 from verticals.networks import additive, shape_table, table
 from verticals.plugin import Setup, TorchSolution
 from verticals.table import Table
-from verticals.torch_model import TorchAdapter, TorchModel
+from verticals.torch_adapter import TorchAdapter
+from verticals.torch_model import TorchModel
 
 CONTRACT = parse_contract("""
 solution: any

@@ -10,7 +10,7 @@ from verticals.contract import bind, parse_contract
 from verticals.errors import BundleError, ContractError
 from verticals.plugin import Setup, TorchSolution
 from verticals.table import Table
-from verticals.torch_model import TorchAdapter
+from verticals.torch_adapter import TorchAdapter
 
 CONTRACT = parse_contract(
     """

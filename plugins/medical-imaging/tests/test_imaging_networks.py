@@ -12,7 +12,7 @@ from verticals.data import split
 from verticals.errors import CallError
 from verticals.plugin import Inputs, Setup, TorchSolution
 from verticals.table import Table
-from verticals.torch_model import TorchAdapter
+from verticals.torch_adapter import TorchAdapter
 from verticals.training import train_network, train_options
 from verticals_medical_imaging.augment import Augment, parse_augmentation
 from verticals_medical_imaging.backbones import Scattering, TorchvisionBody, scales_for

@@ -18,7 +18,7 @@ from verticals.evidence import open_evidence
 from verticals.metrics import roc_auc
 from verticals.plugin import Setup
 from verticals.table import Table
-from verticals.torch_model import TorchAdapter
+from verticals.torch_adapter import TorchAdapter
 from verticals_student_assessment.tracing import log as log_module
 from verticals_student_assessment.tracing.demo import demo
 from verticals_student_assessment.tracing.evidence import probe

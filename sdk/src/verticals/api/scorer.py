@@ -1,4 +1,4 @@
-"""Open a bundle and use it: score in batch and online, explain, record evidence."""
+"""Use an opened bundle: score in batch and online, explain, record evidence."""
 
 from __future__ import annotations
 
@@ -11,28 +11,26 @@ import numpy as np
 
 from verticals.api.evidence_run import measure
 from verticals.api.online import OnlineScorer
-from verticals.api.raw import Raw, iter_raw, load_raw, pipeline_digests
+from verticals.api.raw import Raw, iter_raw, load_raw
 from verticals.api.scores import finished_columns
 from verticals.api.unseen import missing_unseen, unseen_notes
-from verticals.api.vertical import Vertical, load_vertical
-from verticals.bundle import Bundle, check_solution, open_bundle
+from verticals.api.vertical import Vertical
+from verticals.bundle import Bundle
 from verticals.collect import Attributes, output_infos, unit_index
 from verticals.contract import DataContract, Note, bind, merged_notes
 from verticals.contract.model import ID, ROW
 from verticals.data import fingerprint, retired_rows
-from verticals.errors import BundleError, CallError, EvidenceError, ExplanationError
+from verticals.errors import CallError, EvidenceError, ExplanationError
 from verticals.evidence import RECOMPUTED
 from verticals.explain import (
-    LOG_ODDS,
-    PROBABILITY_SHARE,
     Attributions,
     Reasons,
     adverse_sign,
+    long_attributions,
     principal_reasons,
-    probability_shares,
     reason_texts,
 )
-from verticals.plugin import Columns, Finish, Model, Setup
+from verticals.plugin import Columns, Finish, Model
 from verticals.table import Array, Table
 
 #: Kinds of notes on rows beside others: a part of a file cannot count them.
@@ -320,112 +318,3 @@ class Scorer:
             )
         actions = make(self.contract, options) if make is not None and options else None
         return OnlineScorer(self, actions)
-
-
-def open_scorer(
-    path: str | Path,
-    *,
-    device: str = "auto",
-    public_key: str | Path | None = None,
-    resources: Mapping[str, str] | None = None,
-) -> Scorer:
-    """Verify a bundle, find the installed solution that made it, and bring its model back.
-
-    With `public_key` the bundle must carry a valid signature by that key.
-    Raises `BundleError`, `SignatureError` or `PluginError`.
-    """
-    bundle = open_bundle(path, public_key=public_key)
-    vertical = load_vertical(_installed_name(bundle)).for_contract(
-        bundle.contract, private=bundle.privacy is not None
-    )
-    _check_derived(bundle, vertical)
-    _check_pipelines(bundle, vertical)
-    contract = vertical.contract_with_derived(bundle.contract)
-    privacy = bundle.privacy or {}
-    setup = Setup(
-        contract=contract,
-        options=bundle.settings["options"],
-        seed=bundle.settings["seed"],
-        epsilon=privacy.get("epsilon"),
-        delta=privacy.get("delta"),
-        device=device,
-        resources=dict(resources or {}),
-    )
-    model = vertical.loaded(bundle.state(), setup)
-    return Scorer(bundle=bundle, vertical=vertical, model=model, contract=contract)
-
-
-def _check_derived(bundle: Bundle, vertical: Vertical) -> None:
-    """Refuse a bundle whose derived fields the installed code would derive in another way."""
-    trained = bundle.manifest.extra.get("derived", [])
-    installed = vertical.derived_facts()
-    if trained != installed:
-        changed = [
-            str(item.get("name"))
-            for item in (*trained, *installed)
-            if item not in trained or item not in installed
-        ]
-        raise BundleError(
-            f"the bundle was trained on other derived fields than {vertical.distribution} "
-            f"{vertical.version} derives: {', '.join(dict.fromkeys(changed))}",
-            hint=f"install {vertical.distribution} {bundle.solution['version']}, or train again",
-        )
-
-
-def _check_pipelines(bundle: Bundle, vertical: Vertical) -> None:
-    """Refuse a bundle whose files the installed code would read in another way."""
-    trained = bundle.manifest.extra.get("pipelines", {})
-    installed = pipeline_digests(bundle.contract, vertical.readers)
-    for name in sorted({*trained, *installed}):
-        if trained.get(name) != installed.get(name):
-            raise BundleError(
-                f"the bundle was trained on field {name!r} prepared by the pipeline "
-                f"{trained.get(name, 'none')}, and {vertical.distribution} {vertical.version} "
-                f"prepares it by {installed.get(name, 'none')}",
-                hint=f"install {vertical.distribution} {bundle.solution['version']}, or train "
-                "again",
-            )
-
-
-def long_attributions(found: Attributions, ids: Array, probability: frozenset[str]) -> Table:
-    """Turn attributions into the long form of `attributions.parquet`; `ids` is (rows,)."""
-    names = np.array([*found.fields, "base"], dtype=object)
-    rows, players = len(ids), len(names)
-    pieces: list[dict[str, Array]] = []
-    for place, output in enumerate(found.outputs):
-        in_odds = output in probability
-        value = np.column_stack(
-            [found.values[:, place, :], np.full(rows, found.base[place])]
-        )  # (rows, fields + 1)
-        error = np.full((rows, players), np.nan)
-        if found.standard_error is not None:
-            error[:, :-1] = found.standard_error[:, place, :]
-        parts = [(LOG_ODDS if in_odds else "value", value, error)]
-        if in_odds:
-            base = 1.0 / (1.0 + np.exp(-found.base[place]))
-            share = np.column_stack([probability_shares(found, place), np.full(rows, base)])
-            parts.append((PROBABILITY_SHARE, share, np.full((rows, players), np.nan)))
-        for part, values, errors in parts:
-            piece: dict[str, Array] = {
-                "id": np.repeat(ids, players),
-                "output": np.full(rows * players, output, dtype=object),
-                "field": np.tile(names, rows),
-                "part": np.full(rows * players, part, dtype=object),
-                "value": values.reshape(-1),
-            }
-            if found.standard_error is not None:
-                piece["standard_error"] = errors.reshape(-1)
-            pieces.append(piece)
-    return Table({name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]})
-
-
-def _installed_name(bundle: Bundle) -> str:
-    """Return the name of the installed solution that reads a bundle."""
-    from verticals import registry
-
-    installed = registry.discover()
-    infos = tuple(found.info for found in installed.solutions)
-    name = str(bundle.solution["name"])
-    if name not in {info.name for info in infos}:
-        registry.refuse_unserved(installed, name, str(bundle.solution["distribution"]))
-    return check_solution(bundle, infos).name

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from verticals.api.acceptance import refuse_contract, refuse_targets
 from verticals.api.budget import divide_budget, what_files_show
 from verticals.api.evidence_run import measure
 from verticals.api.privacy_form import check_record
 from verticals.api.raw import load_raw, pipeline_digests, with_files
 from verticals.api.scores import raw_columns
+from verticals.api.split_run import parts_of, split_contract, split_kind
 from verticals.api.vertical import (
     Vertical,
     load_vertical,
@@ -37,7 +36,7 @@ from verticals.contract import (
     unreviewed,
     validate_contract,
 )
-from verticals.data import Shares, fingerprint, split_notes, split_rows
+from verticals.data import Shares, fingerprint
 from verticals.errors import CallError, DataError, PrivacyError
 from verticals.evidence import refuse_place_of_evidence
 from verticals.files import write_folders
@@ -127,8 +126,8 @@ def train(
     derived = derived.take(scored)
     demo_shares = getattr(vertical.solution, "demo_shares", {}) if contract is None else {}
     share = shares or Shares(**demo_shares)
-    split_by = _split_contract(full, random_split, vertical.split_by)
-    parts, shared = _parts(derived, split_by, seed, share, private=private)
+    split_by = split_contract(full, random_split, vertical.split_by)
+    parts, shared = parts_of(derived, split_by, seed, share, private=private)
     left_out = (*narrowed, *unscored, *_left_out_notes(vertical, full))
     shared = (*left_out, *vertical.feature_notes(table), *shared)
     checkpoint = _checkpoint_folder(Path(out), resume=resume)
@@ -174,7 +173,7 @@ def train(
             "seed": seed,
             "shares": dataclasses.asdict(share),
             "rows": rows,
-            "by": _split_kind(split_by, private=private, although=bool(full.time)),
+            "by": split_kind(split_by, private=private, although=bool(full.time)),
             "fingerprint": fingerprint(table, key=key) if key else "",
         },
         training=_training_facts(setup, state.settings, vertical),
@@ -297,59 +296,6 @@ def _check_reviewed(contract: DataContract) -> None:
             "declared ones for private training",
             hint="review each value and take it out of its field's `drafted:` list",
         )
-
-
-def _parts(
-    table: Table, contract: DataContract, seed: int, shares: Shares, *, private: bool
-) -> tuple[dict[str, Table], tuple[str, ...]]:
-    """Return the parts, and what a person should know of the split.
-
-    Private training also trains on the validation part, which nothing else would read.
-    """
-    rows = split_rows(table, contract, seed=seed, shares=shares, independent=private)
-    if private:
-        rows["train"] = np.sort(np.concatenate([rows["train"], rows["validate"]]))
-        rows["validate"] = rows["validate"][:0]
-    for name in ("train", "test"):
-        if len(rows[name]) == 0 and getattr(shares, name):
-            raise DataError(
-                f"the part {name!r} has 0 of {table.rows} rows, expected some",
-                hint="give more rows, or another --seed or --shares",
-            )
-    notes = tuple(note.message for note in split_notes(table, contract, rows))
-    return {name: table.take(index) for name, index in rows.items()}, notes
-
-
-def _split_contract(contract: DataContract, random_split: int, split_by: str) -> DataContract:
-    """Return the contract that says how to split.
-
-    It is without its time if that was asked for twice, or if the solution splits by whole groups.
-    """
-    if contract.group and split_by == "group":
-        return dataclasses.replace(contract, time="")
-    if not contract.time or not random_split:
-        return contract
-    if random_split < 2:
-        raise CallError(
-            f"contract {contract.name!r} has a time, and --random-split would let the model learn "
-            "from events later than those it is tested on",
-            hint="leave it out to split by time; give --random-split twice if you mean it",
-        )
-    return dataclasses.replace(contract, time="")
-
-
-def _split_kind(contract: DataContract, *, private: bool, although: bool) -> str:
-    """Name the split by the contract that it went by; `although` the data have a time.
-
-    Under privacy each row, or group, draws its part by itself (see `verticals.data.split`); else
-    rows are dealt out by the value of a target with classes, or merely at random without one.
-    """
-    if contract.time:
-        return "time"
-    classed = any(target.kind in ("binary", "categorical") for target in contract.targets)
-    kind = "group" if contract.group else "stratified" if classed else "random"
-    kind = "independent" if private else kind
-    return f"{kind}, although there is a time" if although else kind
 
 
 def _extra(vertical: Vertical, contract: DataContract) -> dict[str, Any]:

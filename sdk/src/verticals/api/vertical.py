@@ -231,7 +231,7 @@ def load_vertical(name: str) -> Vertical:
     found = registry.find(registry.discover(), name)
     loaded = registry.load(found)
     if isinstance(loaded, TorchSolution):
-        from verticals.torch_model import TorchAdapter
+        from verticals.torch_adapter import TorchAdapter
 
         return Vertical(
             info=found.info,

@@ -21,6 +21,7 @@ from verticals.explain.engines import (
     explain_paths,
     make_game,
 )
+from verticals.explain.long_form import long_attributions
 from verticals.explain.reasons import (
     REFUSED,
     Reasons,
@@ -50,6 +51,7 @@ __all__ = [
     "explain_alone",
     "explain_game",
     "explain_paths",
+    "long_attributions",
     "make_game",
     "principal_reasons",
     "probability_shares",

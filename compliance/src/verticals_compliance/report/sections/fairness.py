@@ -104,8 +104,9 @@ def _terms(record: Record) -> Iterator[Block]:
     if low:
         yield paragraph(
             f"The policy compares groups only from {joined(low)}. A smaller group is shown as weak "
-            "evidence (in charts by a hollow mark and a dashed interval); where one is left out, no "
-            "comparison counts as free of a gap. Rows whose group is not recorded are shown and never compared."
+            "evidence (in charts by a hollow mark and a dashed interval); where one is left out, "
+            "no comparison counts as free of a gap. Rows whose group is not recorded are shown and "
+            "never compared."
         )
 
 

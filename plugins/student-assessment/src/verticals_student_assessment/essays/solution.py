@@ -21,7 +21,8 @@ from verticals.errors import PrivacyError
 from verticals.networks import heads
 from verticals.plugin import Columns, Finish, Inputs, Model, Setup, State, TorchSolution
 from verticals.table import Array, Table
-from verticals.torch_model import TorchAdapter, TorchModel
+from verticals.torch_adapter import TorchAdapter
+from verticals.torch_model import TorchModel
 from verticals.training import TrainOptions
 from verticals_student_assessment.essays.body import (
     ENCODER,

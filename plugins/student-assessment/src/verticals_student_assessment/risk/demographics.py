@@ -163,7 +163,7 @@ def _again(
     model: Model, parts: Mapping[str, Table], contract: DataContract, added: tuple[Field, ...]
 ) -> Columns:
     """Return the scores of the audited part by the same network with the protected fields."""
-    from verticals.torch_model import TorchAdapter
+    from verticals.torch_adapter import TorchAdapter
 
     how = trained_with(getattr(model, "network", None)) or {}
     given = {item.name: item for item in added}
