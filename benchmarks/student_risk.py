@@ -5,7 +5,8 @@
 UCI (395 pupils in mathematics, 649 in Portuguese; pass is G3 ≥ 10): stratified 10-fold
 cross-validation, repeated, as Cortez & Silva (2008) have it (they repeat 20 times); accuracy at a
 cut of 0.5, with the earlier grades G1 and G2 and without. Beside it on the same folds: the rule
-"G2 ≥ 10" (their naive predictor), a random forest, gradient boosting. OULAD studentInfo: AUC of
+"G2 ≥ 10" (their naive predictor), a support vector machine with a Gaussian kernel (their best in
+mathematics without grades), a random forest, gradient boosting. OULAD studentInfo: AUC of
 "pass or distinction", 3 folds grouped by student, on 12,000 rows and on all; beside it logistic
 regression. Ours goes through the real path: contract, encoder, network, training, and reads the
 same columns. Exits with 1 if a goal is missed.
@@ -207,6 +208,24 @@ def peer(contract: DataContract, make: Callable[[], object]) -> Fit:
     return fit
 
 
+def machine(contract: DataContract) -> Fit:
+    """Return a support vector machine on standardised columns; its scores are 0 or 1.
+
+    C and the kernel's width did best of nine in mathematics without grades, on five repeats of the
+    folds of seeds 100 to 104.
+    """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    def fit(train: Table, test: Table) -> np.ndarray:
+        model = make_pipeline(StandardScaler(), SVC(C=3, gamma=0.003))
+        model.fit(one_hot(contract, train), train["passed"])
+        return model.predict(one_hot(contract, test))
+
+    return fit
+
+
 def rule(train: Table, test: Table) -> np.ndarray:
     """Return the naive predictor of the paper: passed where the second period's grade is ≥ 10."""
     return (test["g2"] >= 10).astype(float)
@@ -320,6 +339,7 @@ def run_uci(folder: Path, repeats: int, seed: int = 0) -> list[tuple[str, float,
         models: Mapping[str, tuple[Fit, int]] = {
             **({'rule "G2 ≥ 10"': (rule, repeats)} if grades else {}),
             "majority (all pass)": (lambda _, test: np.ones(test.rows), 1),
+            "support vector machine": (machine(contract), repeats),
             "random forest": (peer(contract, forest), 1),
             "gradient boosting": (peer(contract, boosting), 1),
             "ours": (ours(contract, seed, **UCI_OPTIONS[grades]), repeats),
