@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from verticals.contract.model import GROUP, DataContract, Field
+from verticals.collect import unit_index
+from verticals.contract.model import DataContract, Field
 from verticals.encode import Encoder, build_encoder, encoder_from_settings, fit_encoder
 from verticals.encode.kinds import TABULAR
 from verticals.errors import BundleError, ContractError, TrainingError
@@ -101,7 +102,7 @@ class TorchAdapter:
             epsilon=setup.epsilon,
             delta=setup.delta,
             max_grad_norm=setup.max_grad_norm,
-            units=_units(train) if setup.private and contract.group else None,
+            units=unit_index(train) if setup.private and contract.group else None,
             loss=imbalance.weighted_loss(contract.targets, chosen),
             checkpoint=setup.checkpoint,
             progress=setup.progress,
@@ -246,9 +247,3 @@ def _thinned(table: Table, contract: DataContract, options: TrainOptions, setup:
         return table
     label = table[contract.targets[0].name]
     return table.take(imbalance.kept_rows(label, options, seed=setup.seed, private=setup.private))
-
-
-def _units(table: Table) -> Array:
-    """Return (rows,) person indices from 0."""
-    names = np.array([str(value) for value in table[GROUP]])
-    return np.asarray(np.unique(names, return_inverse=True)[1], dtype=np.int64)

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from verticals.contract import GROUP, DataContract
+from verticals.collect import unit_index
+from verticals.contract import DataContract
 from verticals.encode import Encoder, build_encoder, encoder_from_settings
 from verticals.errors import BundleError, ContractError
 from verticals.explain import Attributions
@@ -215,7 +216,7 @@ class Novelty:
             epsilon=setup.epsilon,
             delta=setup.delta,
             max_grad_norm=setup.max_grad_norm,
-            units=_units(train) if setup.private and contract.group else None,
+            units=unit_index(train) if setup.private and contract.group else None,
             loss=_loss,
             checkpoint=setup.checkpoint,
             progress=setup.progress,
@@ -278,12 +279,6 @@ def _beside_flags(inputs: Inputs, columns: int) -> dict[str, Tensor]:
             unknown[list(item.flags[-item.apart :]), place] = 1.0
             neutral[own] = torch.tensor(inputs.neutral[item.field], dtype=torch.float32)
     return {"unknown": unknown, "cell": cell, "neutral": neutral}
-
-
-def _units(table: Table) -> Array:
-    """Return (rows,) person indices from 0."""
-    names = np.array([str(value) for value in table[GROUP]])
-    return np.asarray(np.unique(names, return_inverse=True)[1], dtype=np.int64)
 
 
 SOLUTION = Novelty()
