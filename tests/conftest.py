@@ -37,3 +37,20 @@ def pytest_configure() -> None:
 def tiny_solutions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Install the tiny distribution for one test, as its metadata folder does for a real one."""
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "solutions"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train the tiny table once for a module, and write its contract and demo to files."""
+    from verticals.cli.main import run
+    from verticals.data import write_table
+
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tests" / "solutions"))
+        from tiny_solutions.table import CONTRACT, demo
+
+        write_table(folder / "data.csv", demo()[1])
+        (folder / "contract.yaml").write_text(CONTRACT, encoding="utf-8")
+        assert run(["train", "tiny-table", "--no-privacy", "--out", str(folder / "model")]) == 0
+    return folder

@@ -21,22 +21,6 @@ HERE = Path(__file__).parent / "solutions"
 pytestmark = pytest.mark.usefixtures("tiny_solutions")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Train the tiny table once, and write its demo to a file."""
-    folder = tmp_path_factory.mktemp("cli")
-    sys.path.insert(0, str(HERE))
-    try:
-        from tiny_solutions.table import CONTRACT, demo
-
-        write_table(folder / "data.csv", demo()[1])
-        (folder / "contract.yaml").write_text(CONTRACT, encoding="utf-8")
-        assert run(["train", "tiny-table", "--no-privacy", "--out", str(folder / "model")]) == 0
-    finally:
-        sys.path.remove(str(HERE))
-    return folder
-
-
 def told(capsys):
     out, err = capsys.readouterr()
     return out, err.splitlines()

@@ -65,21 +65,24 @@ def test_a_connection_is_seen_and_refused(call):
     assert socket.socket.connect.__name__ == "connect"  # put back afterwards
 
 
-def test_files_left_in_the_working_folder_are_seen_and_taken_away(tmp_path, monkeypatch):
+def test_files_left_or_changed_in_the_working_folder_are_seen(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "few.txt").write_text("a")
-    (tmp_path / "old.txt").write_text("a")
+    for name in ("changed.txt", "kept.txt", "old.txt"):
+        (tmp_path / name).write_text("a")
     seen = Seen()
     with watched(seen):
+        Path("changed.txt").write_text("ab")
         assert Path("words/few.txt").read_text() == "a"  # it finds what lies there
         Path("new.csv").write_text("1")
         Path("cache").mkdir()
         Path("next.txt").write_text("ab")
         os.replace("next.txt", "old.txt")
-    assert seen.files == ["cache", "new.csv", "old.txt"]
+    assert seen.files == ["cache", "changed.txt", "new.csv", "old.txt"]
     assert Path.cwd() == tmp_path
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.txt", "words"]
+    kept = ["changed.txt", "kept.txt", "old.txt", "words"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept  # the new ones are gone
     assert (tmp_path / "old.txt").read_text() == "a"
 
 

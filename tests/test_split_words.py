@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 import verticals
-
-HERE = Path(__file__).parent / "solutions"
-
 
 pytestmark = pytest.mark.usefixtures("tiny_solutions")
 

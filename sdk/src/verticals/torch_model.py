@@ -36,9 +36,7 @@ from verticals.torch_game import (
     layered_game,
 )
 from verticals.torch_units import in_units, raw_outputs, shapes_in_units
-from verticals.training import (
-    pick_device,
-)
+from verticals.training import pick_device
 
 ROWS_AT_ONCE = 16_384
 SAMPLED_DRAWS = 16

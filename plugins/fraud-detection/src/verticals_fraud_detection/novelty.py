@@ -276,7 +276,7 @@ def _beside_flags(inputs: Inputs, columns: int) -> dict[str, Tensor]:
         own = [*item.steps, *item.flags]
         cell[own] = place
         if item.apart:
-            unknown[list(item.flags[-item.apart :]), place] = 1.0
+            unknown[list(item.unknown), place] = 1.0
             neutral[own] = torch.tensor(inputs.neutral[item.field], dtype=torch.float32)
     return {"unknown": unknown, "cell": cell, "neutral": neutral}
 

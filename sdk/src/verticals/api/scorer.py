@@ -196,14 +196,15 @@ class Scorer:
         adverse = np.asarray(columns["decision"]) == adverse_value
         texts = np.full((table.rows, count), None, dtype=object)
         if adverse.any():
-            found = self.attributions(table.take(adverse))
+            declined = table.take(adverse)
+            found = self.attributions(declined)
             ranked = principal_reasons(
                 found,
                 self.contract,
                 count=count,
-                adverse=np.ones(int(adverse.sum()), dtype=bool),
+                adverse=np.ones(declined.rows, dtype=bool),
             )
-            labels = self._worded(reason_texts(ranked), ranked, table.take(adverse))
+            labels = self._worded(reason_texts(ranked), ranked, declined)
             texts[adverse, : labels.shape[1]] = labels
         return texts
 

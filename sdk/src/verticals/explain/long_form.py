@@ -7,8 +7,10 @@ import numpy as np
 from verticals.explain.attributions import (
     LOG_ODDS,
     PROBABILITY_SHARE,
+    VALUE,
     Attributions,
     probability_shares,
+    sigmoid,
 )
 from verticals.table import Array, Table
 
@@ -26,10 +28,10 @@ def long_attributions(found: Attributions, ids: Array, probability: frozenset[st
         error = np.full((rows, players), np.nan)
         if found.standard_error is not None:
             error[:, :-1] = found.standard_error[:, place, :]
-        parts = [(LOG_ODDS if in_odds else "value", value, error)]
+        parts = [(LOG_ODDS if in_odds else VALUE, value, error)]
         if in_odds:
-            base = 1.0 / (1.0 + np.exp(-found.base[place]))
-            share = np.column_stack([probability_shares(found, place), np.full(rows, base)])
+            base = np.full(rows, sigmoid(found.base[place]))
+            share = np.column_stack([probability_shares(found, place), base])
             parts.append((PROBABILITY_SHARE, share, np.full((rows, players), np.nan)))
         for part, values, errors in parts:
             piece: dict[str, Array] = {

@@ -33,6 +33,11 @@ class Cell:
     direction: int
     apart: int = 0
 
+    @property
+    def unknown(self) -> tuple[int, ...]:
+        """Return the flags of values that are missing or undeclared."""
+        return self.flags[len(self.flags) - self.apart :]
+
 
 def flatten(inputs: Inputs, blocks: Mapping[str, Tensor]) -> Tensor:
     """Set the blocks side by side, in the order of `inputs.shapes`: (rows, width)."""
@@ -102,7 +107,7 @@ def mute_flags(first: nn.Linear, inputs: Inputs) -> None:
     """
     silent = torch.ones(first.in_features)
     for cell in cells(inputs):
-        silent[list(cell.flags[len(cell.flags) - cell.apart :])] = 0.0
+        silent[list(cell.unknown)] = 0.0
     with torch.no_grad():
         first.weight *= silent.to(first.weight)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """Hold what was seen: addresses that were called, text on stdout, files that were left."""
+    """Hold what was seen: addresses that were called, text on stdout, files left or changed."""
 
     calls: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
@@ -28,9 +28,9 @@ def watched(seen: Seen) -> Iterator[None]:
 
     Output is kept from stdout. The block works in a folder of its own that has links to whatever
     is in the working folder: it finds the same files, and what it leaves is told from what other
-    processes write meanwhile, and is gone afterwards. Calls and prints are seen where Python does
-    them: a library that calls the system itself is not. A file that was there before and is
-    written to in place is not seen.
+    processes write meanwhile, and is gone afterwards. A file that was there before and has changed
+    is named too. Calls and prints are seen where Python does them: a library that calls the system
+    itself is not.
     """
     output = io.StringIO()
     own_folder, no_network = _own_folder(seen.files), _without_network(seen.calls)
@@ -44,16 +44,33 @@ def watched(seen: Seen) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_folder(left: list[str]) -> Iterator[None]:
-    """Work in a new folder of links to the entries of the working folder; note what is left."""
+    """Work in a new folder of links to the entries of the working folder; note what differs."""
     with tempfile.TemporaryDirectory() as made, os.scandir() as entries:
         for entry in entries:
             os.symlink(Path(entry.path).absolute(), Path(made) / entry.name)
         with contextlib.chdir(made):
+            before = _entries()
             try:
                 yield
             finally:
-                with os.scandir() as after:
-                    left.extend(sorted(item.name for item in after if not item.is_symlink()))
+                after = _entries()
+                left.extend(sorted(name for name in after if after[name] != before.get(name)))
+
+
+def _entries() -> dict[str, tuple[bool, int, int]]:
+    """Return for each entry whether it is a link, and of a file its size and time of change.
+
+    Folders stand for themselves only: other processes write below them.
+    """
+    found: dict[str, tuple[bool, int, int]] = {}
+    with os.scandir() as entries:
+        for entry in entries:
+            found[entry.name] = (entry.is_symlink(), 0, 0)
+            with contextlib.suppress(OSError):
+                if entry.is_file():
+                    facts = entry.stat()
+                    found[entry.name] = (entry.is_symlink(), facts.st_size, facts.st_mtime_ns)
+    return found
 
 
 @contextlib.contextmanager
